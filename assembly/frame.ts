@@ -1,0 +1,284 @@
+// Physical frames: allocate, count, free, poison, and where a physical address lies in linear memory.
+//
+// Guarantees: a frame is handed out to one owner at a time; freeing it twice is refused and counted; a freed frame is
+// filled with POISON and checked when it is handed out again, and one that was written to meanwhile is counted and never
+// handed out again. A frame that was never handed out was never touched, so it costs nothing and reads as zero.
+//
+// Free frames form a stack through their metadata whose head carries a tag against ABA (Treiber 1986).
+// Physical memory is the window [CONTROL_BASE_PFN, + CONTROL_FRAMES), and, for images of machines whose tables lie all
+// over a large memory, a directory of further frames by PFN.
+
+import {
+  CONTROL_BAD_FREE,
+  CONTROL_BAD_PFN,
+  CONTROL_BAD_POISON,
+  CONTROL_BASE_PFN,
+  CONTROL_DIRECTORY,
+  CONTROL_DIRECTORY_MASK,
+  CONTROL_DIRECTORY_USED,
+  CONTROL_FRAMES,
+  CONTROL_FREE_HEAD,
+  CONTROL_LIVE,
+  CONTROL_META,
+  CONTROL_RAM,
+  CONTROL_VIRGIN,
+  FRAME_BAD,
+  FRAME_BYTES,
+  FRAME_DATA,
+  FRAME_FREE,
+  FRAME_SHIFT,
+  FRAME_TABLE,
+  FRAME_VIRGIN,
+  FRAME_WAITING,
+  META_BYTES,
+  META_GENERATION,
+  META_NEXT,
+  META_REFS,
+  META_STATE,
+  POISON,
+  STATUS_NOT_LIVE,
+  STATUS_NO_MEMORY,
+  STATUS_OK,
+  STATUS_UNBACKED,
+} from "./layout";
+import { Heap } from "./heap";
+import { Shared } from "./atomic";
+
+/** No frame: the index of a full memory. */
+export const NO_FRAME: u32 = 0xffffffff;
+
+export abstract class Frames {
+  // The window does not move while a memory lives, so its bounds are plain loads and no scheduling points.
+
+  @inline
+  static count(): u32 {
+    return load<u32>(CONTROL_FRAMES);
+  }
+
+  @inline
+  static basePfn(): u64 {
+    return load<u64>(CONTROL_BASE_PFN);
+  }
+
+  @inline
+  static meta(index: u32): usize {
+    return <usize>load<u32>(CONTROL_META) + <usize>index * META_BYTES;
+  }
+
+  /** Linear address of frame `index`. */
+  @inline
+  static address(index: u32): usize {
+    return <usize>load<u32>(CONTROL_RAM) + (<usize>index << FRAME_SHIFT);
+  }
+
+  /** Index of the frame at physical address `pa` in the window, or NO_FRAME. */
+  @inline
+  static indexOf(pa: u64): u32 {
+    const index = (pa >> FRAME_SHIFT) - Frames.basePfn();
+    return index < <u64>Frames.count() ? <u32>index : NO_FRAME;
+  }
+
+  @inline
+  static physical(index: u32): u64 {
+    return (Frames.basePfn() + index) << FRAME_SHIFT;
+  }
+
+  /** Linear address of the page at physical address `pa`, or 0 if nothing backs it. */
+  @inline
+  static backing(pa: u64): usize {
+    const index = (pa >> FRAME_SHIFT) - Frames.basePfn();
+    if (index < <u64>Frames.count()) return Frames.address(<u32>index);
+    return load<u32>(CONTROL_DIRECTORY) == 0 ? 0 : Frames.lookUp(pa >> FRAME_SHIFT);
+  }
+
+  /** Hands out one frame in `state`, its bytes zero. Returns its index, or NO_FRAME. */
+  static allocate(state: u32): u32 {
+    while (true) {
+      const head = Shared.load<u64>(CONTROL_FREE_HEAD);
+      const top = <u32>head;
+      if (top == 0) return Frames.allocateVirgin(1, 1, state);
+      const meta = Frames.meta(top - 1);
+      const next = Shared.load<u32>(meta + META_NEXT);
+      const tagged = (((head >> 32) + 1) << 32) | <u64>next;
+      if (Shared.compareExchange<u64>(CONTROL_FREE_HEAD, head, tagged) != head) continue;
+      const virgin = Shared.load<u32>(meta + META_STATE) == FRAME_VIRGIN;
+      if (!virgin) {
+        if (!Frames.poisonIntact(top - 1)) {
+          Shared.store<u32>(meta + META_STATE, FRAME_BAD);
+          Shared.add<u32>(CONTROL_BAD_POISON, 1);
+          Shared.store<u32>(CONTROL_BAD_PFN, top - 1);
+          continue;
+        }
+        memory.fill(Frames.address(top - 1), 0, FRAME_BYTES);
+      }
+      Frames.take(top - 1, state);
+      return top - 1;
+    }
+  }
+
+  /**
+   * Hands out `count` frames in a row that were never used, the first PFN a multiple of `align` (a power of two).
+   * Returns the index of the first, or NO_FRAME. Frames skipped for the alignment become free.
+   */
+  static allocateVirgin(count: u32, align: u32, state: u32): u32 {
+    while (true) {
+      const virgin = Shared.load<u32>(CONTROL_VIRGIN);
+      const pfn = Frames.basePfn() + virgin;
+      const first = <u64>virgin + (((pfn + align - 1) & ~(<u64>align - 1)) - pfn);
+      if (first + count > <u64>Frames.count()) return NO_FRAME;
+      const end = <u32>first + count;
+      if (Shared.compareExchange<u32>(CONTROL_VIRGIN, virgin, end) != virgin) continue;
+      for (let index = virgin; index < <u32>first; ++index) Frames.push(index);
+      for (let index = <u32>first; index < end; ++index) Frames.take(index, state);
+      return <u32>first;
+    }
+  }
+
+  /** One more reference to a live frame. */
+  static get(index: u32): i32 {
+    if (index >= Frames.count()) return STATUS_UNBACKED;
+    const refs = Frames.meta(index) + META_REFS;
+    while (true) {
+      if (!Frames.isLive(Shared.load<u32>(Frames.meta(index) + META_STATE))) return Frames.refuse(index);
+      const old = Shared.load<u32>(refs);
+      if (old == 0) return Frames.refuse(index);
+      if (Shared.compareExchange<u32>(refs, old, old + 1) == old) return STATUS_OK;
+    }
+  }
+
+  /** One reference less; the last one frees the frame. A free frame is refused and counted. */
+  static put(index: u32): i32 {
+    if (index >= Frames.count()) return STATUS_UNBACKED;
+    const refs = Frames.meta(index) + META_REFS;
+    while (true) {
+      if (!Frames.isLive(Shared.load<u32>(Frames.meta(index) + META_STATE))) return Frames.refuse(index);
+      const old = Shared.load<u32>(refs);
+      if (old == 0) return Frames.refuse(index);
+      if (Shared.compareExchange<u32>(refs, old, old - 1) != old) continue;
+      if (old == 1) Frames.release(index);
+      return STATUS_OK;
+    }
+  }
+
+  /** Marks a live frame as unhooked (rcu.ts frees it). False if it was not live: a double free. */
+  static markWaiting(index: u32): bool {
+    const state = Frames.meta(index) + META_STATE;
+    const old = Shared.load<u32>(state);
+    if (Frames.isLive(old) && Shared.compareExchange<u32>(state, old, FRAME_WAITING) == old) return true;
+    Frames.refuse(index);
+    return false;
+  }
+
+  /** Poisons frame `index` and makes it free. The caller owns it. */
+  static release(index: u32): void {
+    const meta = Frames.meta(index);
+    memory.fill(Frames.address(index), <u8>POISON, FRAME_BYTES);
+    store<u32>(meta + META_REFS, 0);
+    Shared.store<u32>(meta + META_STATE, FRAME_FREE);
+    Shared.sub<u32>(CONTROL_LIVE, 1);
+    Frames.push(index);
+  }
+
+  /** Looks at every free frame. Returns how many were written to since they were freed. */
+  static countSpoiled(): u32 {
+    let spoiled: u32 = 0;
+    const end = Shared.load<u32>(CONTROL_VIRGIN);
+    for (let index: u32 = 0; index < end; ++index) {
+      if (load<u32>(Frames.meta(index) + META_STATE) != FRAME_FREE || Frames.poisonIntact(index)) continue;
+      if (spoiled++ == 0) Shared.store<u32>(CONTROL_BAD_PFN, index);
+    }
+    return spoiled;
+  }
+
+  /** The first live frame from `index` on, or NO_FRAME: what leaks when all owners are gone. */
+  static nextLive(index: u32): u32 {
+    const end = Shared.load<u32>(CONTROL_VIRGIN);
+    for (; index < end; ++index) {
+      if (Frames.isLive(load<u32>(Frames.meta(index) + META_STATE))) return index;
+    }
+    return NO_FRAME;
+  }
+
+  // ---- the sparse directory: open addressing, 16 bytes a slot: PFN + 1, linear address, 0
+
+  /** Makes room for `capacity` pages outside the window (doubled for short probes). */
+  static openDirectory(capacity: u32): i32 {
+    let slots: u32 = 16;
+    while (slots < capacity * 2) slots <<= 1;
+    const at = Heap.allocate(slots * 16);
+    if (at == 0) return STATUS_NO_MEMORY;
+    memory.fill(at, 0, slots * 16);
+    store<u32>(CONTROL_DIRECTORY_MASK, slots - 1);
+    store<u32>(CONTROL_DIRECTORY_USED, 0);
+    store<u32>(CONTROL_DIRECTORY, <u32>at);
+    return STATUS_OK;
+  }
+
+  /** Backs `pfn` with frame `index` of the window. */
+  static back(pfn: u64, index: u32): i32 {
+    const mask = load<u32>(CONTROL_DIRECTORY_MASK);
+    const used = load<u32>(CONTROL_DIRECTORY_USED);
+    if (load<u32>(CONTROL_DIRECTORY) == 0 || used >= mask - (mask >> 2)) return STATUS_NO_MEMORY;
+    const slot = Frames.slotOf(pfn);
+    if (load<u64>(slot) == 0) store<u32>(CONTROL_DIRECTORY_USED, used + 1);
+    store<u64>(slot, pfn + 1);
+    store<u32>(slot + 8, <u32>Frames.address(index));
+    return STATUS_OK;
+  }
+
+  private static lookUp(pfn: u64): usize {
+    const slot = Frames.slotOf(pfn);
+    return load<u64>(slot) == 0 ? 0 : load<u32>(slot + 8);
+  }
+
+  private static slotOf(pfn: u64): usize {
+    const base: usize = load<u32>(CONTROL_DIRECTORY);
+    const mask = load<u32>(CONTROL_DIRECTORY_MASK);
+    let probe = <u32>((pfn * 0x9e3779b97f4a7c15) >> 40) & mask;
+    while (true) {
+      const slot = base + <usize>probe * 16;
+      const key = load<u64>(slot);
+      if (key == 0 || key == pfn + 1) return slot;
+      probe = (probe + 1) & mask;
+    }
+  }
+
+  @inline
+  private static isLive(state: u32): bool {
+    return state == FRAME_DATA || state == FRAME_TABLE;
+  }
+
+  private static take(index: u32, state: u32): void {
+    const meta = Frames.meta(index);
+    store<u32>(meta + META_REFS, 1);
+    store<u32>(meta + META_GENERATION, load<u32>(meta + META_GENERATION) + 1);
+    Shared.store<u32>(meta + META_STATE, state);
+    Shared.add<u32>(CONTROL_LIVE, 1);
+  }
+
+  private static push(index: u32): void {
+    const next = Frames.meta(index) + META_NEXT;
+    while (true) {
+      const head = Shared.load<u64>(CONTROL_FREE_HEAD);
+      Shared.store<u32>(next, <u32>head);
+      const tagged = (((head >> 32) + 1) << 32) | (<u64>index + 1);
+      if (Shared.compareExchange<u64>(CONTROL_FREE_HEAD, head, tagged) == head) return;
+    }
+  }
+
+  private static refuse(index: u32): i32 {
+    Shared.add<u32>(CONTROL_BAD_FREE, 1);
+    Shared.store<u32>(CONTROL_BAD_PFN, index);
+    return STATUS_NOT_LIVE;
+  }
+
+  private static poisonIntact(index: u32): bool {
+    const page = Frames.address(index);
+    const poison = i8x16.splat(<i8>POISON);
+    let difference = i64x2.splat(0);
+    for (let at = page; at < page + FRAME_BYTES; at += 16) {
+      difference = v128.or(difference, v128.xor(v128.load(at), poison));
+    }
+    return !v128.any_true(difference);
+  }
+}

@@ -1,0 +1,433 @@
+// The export list, grouped by file; nothing else. A space knows its format, so each call that walks has one branch here and is a
+// walk of that format from there on.
+//
+// Numbers: addresses in linear memory are u32; page and frame numbers are doubles, which hold them exactly and cross the
+// boundary fast; u64 crosses as BigInt, in calls that are rare.
+
+import {
+  CONTROL_BASE_PFN,
+  CONTROL_EPOCH,
+  CONTROL_FRAMES,
+  CONTROL_HEAP,
+  CONTROL_HEAP_END,
+  CONTROL_MAGIC,
+  CONTROL_META,
+  CONTROL_RAM,
+  FORMAT_X86_64_LA57,
+  FRAME_SHIFT,
+  MAGIC,
+} from "./layout";
+import { Agent } from "./agent";
+import { Batch } from "./batch";
+import { Entry } from "./pte/entry";
+import { Frames, NO_FRAME } from "./frame";
+import { Heap } from "./heap";
+import { Lister } from "./list";
+import { Mapper } from "./map";
+import { Place, Walk } from "./walk";
+import { Point } from "./point";
+import { Rcu } from "./rcu";
+import { Space } from "./space";
+import { X86_64, X86_64_LA57 } from "./pte/x86_64";
+
+// ---- layout.ts
+
+/** Lays out an empty memory. `basePfn` is the PFN of the first of `frames` frames at `ram`. */
+export function initialize(frames: u32, ram: u32, meta: u32, basePfn: f64, heap: u32, heapEnd: u32): void {
+  store<u32>(CONTROL_FRAMES, frames);
+  store<u32>(CONTROL_RAM, ram);
+  store<u32>(CONTROL_META, meta);
+  store<u64>(CONTROL_BASE_PFN, <u64>(<i64>basePfn));
+  store<u32>(CONTROL_HEAP, heap);
+  store<u32>(CONTROL_HEAP_END, heapEnd);
+  store<u32>(CONTROL_EPOCH, 1);
+  Heap.initialize();
+  atomic.store<u32>(CONTROL_MAGIC, MAGIC);
+}
+
+// ---- agent.ts, point.ts
+
+/** Makes this instance an agent; returns its number, or -1 when there are too many. */
+export function attach(mayBlock: bool): i32 {
+  return Agent.attach(mayBlock);
+}
+
+export function detach(agent: i32): bool {
+  return Agent.detach(agent);
+}
+
+/** Chaos build: seeds the delays at scheduling points. */
+export function tuneChaos(seed: u32, oneIn: u32, longest: u32): void {
+  if (BUILD == 1) Point.tune(seed, oneIn, longest);
+}
+
+// ---- frame.ts, rcu.ts, heap.ts
+
+/** PFN of a new frame in `state`, or -1 when none is left. */
+export function allocateFrame(state: u32): f64 {
+  return pfnOf(Frames.allocate(state));
+}
+
+export function allocateFrames(count: u32, align: u32, state: u32): f64 {
+  return pfnOf(Frames.allocateVirgin(count, align, state));
+}
+
+export function getFrame(pfn: f64): i32 {
+  return Frames.get(indexOf(pfn));
+}
+
+export function putFrame(pfn: f64): i32 {
+  return Frames.put(indexOf(pfn));
+}
+
+/** Linear address of the bytes of frame `pfn`, or 0 if nothing backs it. */
+export function frameAddress(pfn: f64): usize {
+  return Frames.backing(<u64>(<i64>pfn) << FRAME_SHIFT);
+}
+
+/** Linear address of the metadata of frame `pfn` (META_*), or 0 outside the window. */
+export function frameMeta(pfn: f64): usize {
+  const index = indexOf(pfn);
+  return index == NO_FRAME ? 0 : Frames.meta(index);
+}
+
+export function countSpoiledFrames(): u32 {
+  return Frames.countSpoiled();
+}
+
+/** The first live frame from `pfn` on, or -1. */
+export function nextLiveFrame(pfn: f64): f64 {
+  const index = indexOf(pfn);
+  return index == NO_FRAME ? -1 : pfnOf(Frames.nextLive(index));
+}
+
+/** Frees what has waited long enough; returns the frames that still wait. */
+export function reclaim(): u32 {
+  return Rcu.reclaim();
+}
+
+export function openDirectory(capacity: u32): i32 {
+  return Frames.openDirectory(capacity);
+}
+
+/** Backs `pfn`, outside the window, with the bytes of frame `storage`, inside it. */
+export function backFrame(pfn: f64, storage: f64): i32 {
+  return Frames.back(<u64>(<i64>pfn), indexOf(storage));
+}
+
+export function heapAllocate(bytes: u32): usize {
+  return Heap.allocate(bytes);
+}
+
+export function heapFree(address: usize): void {
+  Heap.free(address);
+}
+
+// ---- space.ts
+
+export function createSpace(format: u32): usize {
+  return Space.create(format);
+}
+
+export function openSpace(format: u32, root: u64): usize {
+  return Space.open(format, root);
+}
+
+/** Frees a space's block. Its tables are the caller's: `unmap` frees all but the root. */
+export function closeSpace(space: usize): void {
+  Space.close(space);
+}
+
+/** Frees the root table of a space that `createSpace` made. */
+export function freeRoot(space: usize): void {
+  Space.freeTable(space, Space.root(space));
+  Rcu.reclaim();
+}
+
+export function setRegime(space: usize, flags: u32, pkru: u32, physicalBits: u32): void {
+  if (la57(space)) changetype<X86_64_LA57>(0).setRegime(Space.regime(space), flags, pkru, physicalBits);
+  else changetype<X86_64>(0).setRegime(Space.regime(space), flags, pkru, physicalBits);
+}
+
+// ---- walk.ts
+
+/** A translation without side effects, as a compact result; `access` 0 asks for the mapping, whoever may use it. */
+export function translate(space: usize, vpn: f64, access: u32): f64 {
+  return Walk.compact(translateWord(space, <u64>(<i64>vpn) << FRAME_SHIFT, access));
+}
+
+/** As `translate`, of any address, as a result word. */
+export function translateWord(space: usize, va: u64, access: u32): u64 {
+  while (true) {
+    const clock = Rcu.clock();
+    const result = la57(space)
+      ? Walk.translate<X86_64_LA57>(space, va, access)
+      : Walk.translate<X86_64>(space, va, access);
+    if (Rcu.clock() == clock) return result;
+  }
+}
+
+/** An access as hardware makes it, A and D included, as a compact result. */
+export function access(space: usize, vpn: f64, access: u32): f64 {
+  return Walk.compact(accessWord(space, <u64>(<i64>vpn) << FRAME_SHIFT, access));
+}
+
+export function accessWord(space: usize, va: u64, access: u32): u64 {
+  Rcu.readLock();
+  const result = la57(space) ? Walk.access<X86_64_LA57>(space, va, access) : Walk.access<X86_64>(space, va, access);
+  Rcu.readUnlock();
+  return result;
+}
+
+/** As `translateWord`, and the entries on the way stand in the agent's trail. */
+export function explain(space: usize, va: u64, access: u32): u64 {
+  Rcu.readLock();
+  const result = la57(space) ? Walk.explain<X86_64_LA57>(space, va, access) : Walk.explain<X86_64>(space, va, access);
+  Rcu.readUnlock();
+  return result;
+}
+
+/** Linear address of the entry for `va` at `level`, or 0 if the walk ends above it. */
+export function entryAddress(space: usize, va: u64, level: i32): usize {
+  const place = la57(space) ? Walk.seek<X86_64_LA57>(space, va, level) : Walk.seek<X86_64>(space, va, level);
+  return Place.level(place) == level ? Place.slot(place) : 0;
+}
+
+// ---- batch.ts
+
+export function translateBatch(space: usize, input: usize, output: usize, count: u32, access: u32): u32 {
+  Rcu.readLock();
+  const mapped = la57(space)
+    ? Batch.translate<X86_64_LA57>(space, input, output, count, access)
+    : Batch.translate<X86_64>(space, input, output, count, access);
+  Rcu.readUnlock();
+  return mapped;
+}
+
+export function translateRange(space: usize, vpn: f64, pages: u32, output: usize, access: u32): u32 {
+  const va = <u64>(<i64>vpn) << FRAME_SHIFT;
+  Rcu.readLock();
+  const mapped = la57(space)
+    ? Batch.translateRange<X86_64_LA57>(space, va, pages, output, access)
+    : Batch.translateRange<X86_64>(space, va, pages, output, access);
+  Rcu.readUnlock();
+  return mapped;
+}
+
+// ---- map.ts
+
+export function map(space: usize, va: u64, pa: u64, bytes: u64, prot: u32, topLeaf: i32): i32 {
+  if (la57(space)) return Mapper.map<X86_64_LA57>(space, va, pa, bytes, prot, topLeaf);
+  return Mapper.map<X86_64>(space, va, pa, bytes, prot, topLeaf);
+}
+
+export function unmap(space: usize, va: u64, bytes: u64): i32 {
+  return la57(space) ? Mapper.unmap<X86_64_LA57>(space, va, bytes) : Mapper.unmap<X86_64>(space, va, bytes);
+}
+
+export function protect(space: usize, va: u64, bytes: u64, prot: u32): i32 {
+  if (la57(space)) return Mapper.protect<X86_64_LA57>(space, va, bytes, prot);
+  return Mapper.protect<X86_64>(space, va, bytes, prot);
+}
+
+export function split(space: usize, va: u64, level: i32): i32 {
+  return la57(space) ? Mapper.split<X86_64_LA57>(space, va, level) : Mapper.split<X86_64>(space, va, level);
+}
+
+// ---- list.ts
+
+export function list(space: usize, cursor: usize, output: usize, capacity: u32): void {
+  Rcu.readLock();
+  if (la57(space)) Lister.list<X86_64_LA57>(space, cursor, output, capacity);
+  else Lister.list<X86_64>(space, cursor, output, capacity);
+  Rcu.readUnlock();
+}
+
+// ---- pte/entry.ts: by linear address of the entry
+
+export function ptepGet(slot: usize): u64 {
+  return Entry.load<X86_64>(slot);
+}
+
+export function setPte(slot: usize, pte: u64): void {
+  Entry.store<X86_64>(slot, pte);
+}
+
+export function ptepGetAndClear(slot: usize): u64 {
+  return Entry.getAndClear<X86_64>(slot);
+}
+
+export function ptepSetWrprotect(slot: usize): void {
+  Entry.setWrprotect<X86_64>(slot);
+}
+
+export function ptepTestAndClearYoung(slot: usize): bool {
+  return Entry.testAndClearYoung<X86_64>(slot);
+}
+
+export function ptepModifyProtStart(slot: usize): u64 {
+  return Entry.modifyProtStart<X86_64>(slot);
+}
+
+export function ptepModifyProtCommit(slot: usize, pte: u64): void {
+  Entry.modifyProtCommit<X86_64>(slot, pte);
+}
+
+// ---- pte/x86_64.ts: Linux's vocabulary; four and five levels share it
+
+export function pteNone(pte: u64): bool {
+  return changetype<X86_64>(0).pteNone(pte);
+}
+
+export function ptePresent(pte: u64): bool {
+  return changetype<X86_64>(0).ptePresent(pte);
+}
+
+export function pteWrite(pte: u64): bool {
+  return changetype<X86_64>(0).pteWrite(pte);
+}
+
+export function pteDirty(pte: u64): bool {
+  return changetype<X86_64>(0).pteDirty(pte);
+}
+
+export function pteYoung(pte: u64): bool {
+  return changetype<X86_64>(0).pteYoung(pte);
+}
+
+export function pteExec(pte: u64): bool {
+  return changetype<X86_64>(0).pteExec(pte);
+}
+
+export function pteUser(pte: u64): bool {
+  return changetype<X86_64>(0).pteUser(pte);
+}
+
+export function pteGlobal(pte: u64): bool {
+  return changetype<X86_64>(0).pteGlobal(pte);
+}
+
+export function pteHuge(pte: u64): bool {
+  return changetype<X86_64>(0).pteHuge(pte);
+}
+
+export function pteSpecial(pte: u64): bool {
+  return changetype<X86_64>(0).pteSpecial(pte);
+}
+
+export function pteSoftDirty(pte: u64): bool {
+  return changetype<X86_64>(0).pteSoftDirty(pte);
+}
+
+export function pteUffdWp(pte: u64): bool {
+  return changetype<X86_64>(0).pteUffdWp(pte);
+}
+
+export function pteSwpSoftDirty(pte: u64): bool {
+  return changetype<X86_64>(0).pteSwpSoftDirty(pte);
+}
+
+export function pteSwpUffdWp(pte: u64): bool {
+  return changetype<X86_64>(0).pteSwpUffdWp(pte);
+}
+
+export function pteMkwrite(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMkwrite(pte);
+}
+
+export function pteWrprotect(pte: u64): u64 {
+  return changetype<X86_64>(0).pteWrprotect(pte);
+}
+
+export function pteMkdirty(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMkdirty(pte);
+}
+
+export function pteMkclean(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMkclean(pte);
+}
+
+export function pteMkyoung(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMkyoung(pte);
+}
+
+export function pteMkold(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMkold(pte);
+}
+
+export function pteMkexec(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMkexec(pte);
+}
+
+export function pteMknexec(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMknexec(pte);
+}
+
+export function pteMkhuge(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMkhuge(pte);
+}
+
+export function pteClrhuge(pte: u64): u64 {
+  return changetype<X86_64>(0).pteClrhuge(pte);
+}
+
+export function pteMkglobal(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMkglobal(pte);
+}
+
+export function pteClrglobal(pte: u64): u64 {
+  return changetype<X86_64>(0).pteClrglobal(pte);
+}
+
+export function pteMkspecial(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMkspecial(pte);
+}
+
+export function pteMksoftDirty(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMksoftDirty(pte);
+}
+
+export function pteClearSoftDirty(pte: u64): u64 {
+  return changetype<X86_64>(0).pteClearSoftDirty(pte);
+}
+
+export function pteMkuffdWp(pte: u64): u64 {
+  return changetype<X86_64>(0).pteMkuffdWp(pte);
+}
+
+export function pteClearUffdWp(pte: u64): u64 {
+  return changetype<X86_64>(0).pteClearUffdWp(pte);
+}
+
+export function ptePkey(pte: u64): u32 {
+  return changetype<X86_64>(0).ptePkey(pte);
+}
+
+export function ptePfn(pte: u64): f64 {
+  return <f64>(<i64>changetype<X86_64>(0).ptePfn(pte));
+}
+
+export function pteSame(a: u64, b: u64): bool {
+  return changetype<X86_64>(0).pteSame(a, b);
+}
+
+export function pteModify(pte: u64, prot: u32): u64 {
+  return changetype<X86_64>(0).pteModify(pte, prot);
+}
+
+/** A leaf of `level` for the page at `pa` with the rights and attributes of `prot` (PROT_*). */
+export function makePte(pa: u64, level: i32, prot: u32): u64 {
+  return changetype<X86_64>(0).makeLeaf(pa, level, prot);
+}
+
+function la57(space: usize): bool {
+  return Space.format(space) == FORMAT_X86_64_LA57;
+}
+
+function pfnOf(index: u32): f64 {
+  return index == NO_FRAME ? -1 : <f64>(<i64>(Frames.basePfn() + index));
+}
+
+function indexOf(pfn: f64): u32 {
+  return Frames.indexOf(<u64>(<i64>pfn) << FRAME_SHIFT);
+}

@@ -1,0 +1,219 @@
+// Every address in linear memory is decided here: one map, read by the core and by TypeScript alike.
+//
+//   0          nothing: address 0 means "none", so nothing may live there
+//   CONTROL    one page of words that all agents share (drawn below)
+//   AGENTS     MAX_AGENTS blocks of AGENT_BYTES: what one instance of the core owns (drawn below)
+//   HEAP       control blocks that come and go: address spaces, batch buffers, the sparse directory
+//   META       16 bytes for each frame of RAM, in PFN order
+//   RAM        the frames themselves, 4 KiB each, aligned to FRAME_BYTES
+//
+// HEAP, META and RAM have sizes chosen when a memory is made, so their bases stand in CONTROL; `src/machine/layout.ts`
+// computes them, nobody else does. Nothing is touched before it is used: a 4 GiB memory costs what was written to it.
+//
+// The file holds integers only, without annotation and below 2^31: that is what AssemblyScript and TypeScript read alike.
+
+// ---- CONTROL: words on lines of their own where agents contend for them ------------------------------------------
+
+export const CONTROL = 0x1000;
+export const CONTROL_MAGIC = 0x1000; //        u32   MAGIC once a memory is initialised
+export const CONTROL_FRAMES = 0x1004; //       u32   frames of RAM
+export const CONTROL_RAM = 0x1008; //          u32   address of frame 0
+export const CONTROL_META = 0x100c; //         u32   address of the metadata of frame 0
+export const CONTROL_BASE_PFN = 0x1010; //     u64   PFN of frame 0
+export const CONTROL_HEAP = 0x1018; //         u32   first byte of HEAP
+export const CONTROL_HEAP_END = 0x101c; //     u32   first byte after HEAP
+export const CONTROL_DIRECTORY = 0x1020; //    u32   sparse directory: address of its slots, 0 without one
+export const CONTROL_DIRECTORY_MASK = 0x1024; // u32 its number of slots, a power of two, minus one
+export const CONTROL_DIRECTORY_USED = 0x1028; // u32 its slots in use
+export const CONTROL_FREE_HEAD = 0x1040; //    u64   free frames, a stack: low word index + 1, high word a tag against ABA
+export const CONTROL_VIRGIN = 0x1080; //       u32   index of the first frame that was never handed out
+export const CONTROL_LIVE = 0x10c0; //         u32   frames handed out now
+export const CONTROL_BAD_FREE = 0x10c4; //     u32   frees of a frame that was free already (refused)
+export const CONTROL_BAD_POISON = 0x10c8; //   u32   free frames found written to (taken out of use)
+export const CONTROL_BAD_PFN = 0x10cc; //      u32   index of the frame that the last of these was about
+export const CONTROL_HEAP_LOCK = 0x1100; //    u32   spinlock over the heap's free list
+export const CONTROL_HEAP_FREE = 0x1104; //    u32   first free block, 0 when there is none
+export const CONTROL_AGENTS = 0x1140; //       u32   agents attached now
+export const CONTROL_EPOCH = 0x1180; //        u32   grace-period clock of rcu.ts
+export const CONTROL_RCU_LOCK = 0x11c0; //     u32   spinlock over the frames that wait for a grace period
+export const CONTROL_RCU_HEAD = 0x11c4; //     u32   oldest waiting frame, index + 1
+export const CONTROL_RCU_TAIL = 0x11c8; //     u32   youngest waiting frame, index + 1
+export const CONTROL_RCU_WAITING = 0x11cc; //  u32   how many wait
+
+export const MAGIC = 0x50574b31;
+
+// ---- AGENTS: one block for each instance of the core -------------------------------------------------------------
+
+export const AGENTS = 0x2000;
+export const MAX_AGENTS = 64;
+export const AGENT_BYTES = 0x8000;
+
+export const AGENT_EPOCH = 0x0; //       u32   epoch in which this agent reads tables, 0 outside; a line of its own
+export const AGENT_TAKEN = 0x40; //      u32   1 while an instance owns the block
+export const AGENT_REPLY = 0x80; //      64 B  what a call returns beside its result, by call (drawn in its docstring)
+export const AGENT_TRAIL = 0xc0; //      the entries that the last explain met: TRAIL_STRIDE bytes a level, level 0 first
+export const AGENT_WALKS = 0x400; //     batch.ts: one u32 for each walk in flight, BATCH_WALKS of them
+export const AGENT_REGIONS = 0x1000; //  batch.ts: leaf tables met lately, REGIONS of CACHED_BYTES
+export const AGENT_TABLES = 0x5000; //   batch.ts: level-1 tables met lately, TABLES of CACHED_BYTES
+
+export const BATCH_WALKS = 256;
+export const REGIONS = 1024;
+export const TABLES = 512;
+export const CACHED_TAG = 0; //     u64   virtual address without the bits that the table translates
+export const CACHED_PAGE = 8; //    u32   linear address of the table, 0 if walks must go the long way
+export const CACHED_RIGHTS = 12; // u32   rights that the levels above leave, as the format packs them
+export const CACHED_BYTES = 16;
+
+export const TRAIL_TABLE = 0; //         u64   physical address of the table
+export const TRAIL_ENTRY = 8; //         u64   the entry
+export const TRAIL_VISITED = 16; //      u32   1 if the walk came to this level
+export const TRAIL_STRIDE = 24;
+export const TRAIL_LEVELS = 5;
+
+export const HEAP = 0x202000; // AGENTS + MAX_AGENTS * AGENT_BYTES
+
+// ---- META: one frame ---------------------------------------------------------------------------------------------
+
+export const FRAME_BYTES = 4096;
+export const FRAME_SHIFT = 12;
+export const META_BYTES = 16;
+export const META_STATE = 0; //       u32   FRAME_*
+export const META_REFS = 4; //        u32   references; the frame is freed when the last one goes
+export const META_GENERATION = 8; //  u32   how many times the frame was handed out
+export const META_NEXT = 12; //       u32   while free or waiting: index + 1 of the next such frame
+
+export const FRAME_VIRGIN = 0; //  never handed out, never touched
+export const FRAME_FREE = 1; //    free, filled with POISON
+export const FRAME_WAITING = 2; // unhooked, waits for a grace period before it is freed
+export const FRAME_BAD = 3; //     was written to while free; never handed out again
+export const FRAME_DATA = 4;
+export const FRAME_TABLE = 5;
+
+/** Byte that fills a free frame: as a PTE of any format it is not present (bit 0 is clear). Linux's PAGE_POISON. */
+export const POISON = 0xaa;
+
+// ---- SPACE: one address space (a block in HEAP) ------------------------------------------------------------------
+
+export const SPACE_LOCK = 0; //        u32   spinlock: who changes the tables holds it
+export const SPACE_FORMAT = 4; //      u32   FORMAT_*
+export const SPACE_ROOT = 8; //        u64   physical address of the root table
+export const SPACE_GENERATION = 16; // u32   grows with every change of a live entry: software TLBs compare it
+export const SPACE_TABLES = 20; //     u32   table pages this space allocated, the root among them
+export const SPACE_REGIME = 64; //     the regime below: by what rules the hardware reads these tables
+export const SPACE_BYTES = 192;
+
+export const REGIME_FLAGS = 0; //      u32   CR_*
+export const REGIME_PKRU = 4; //       u32   protection-key rights, two bits a key: access-disable, write-disable
+export const REGIME_TABLE = 8; //      u64 × 5  reserved bits of an entry that refers to a table, by level
+export const REGIME_LEAF = 48; //      u64 × 5  reserved bits of an entry that maps a page, by level
+
+export const CR_WP = 1; //      CR0.WP: a supervisor write respects RW
+export const CR_NXE = 2; //     EFER.NXE: bit 63 is execute-disable; without it, it is reserved
+export const CR_SMEP = 4; //    CR4.SMEP: the supervisor does not execute user pages
+export const CR_SMAP = 8; //    CR4.SMAP: the supervisor does not touch user pages unless EFLAGS.AC is set
+export const CR_AC = 16; //     EFLAGS.AC
+export const CR_PKE = 32; //    CR4.PKE: protection keys of user pages count
+export const CR_GBPAGES = 64; // CPUID: 1 GiB pages exist; without them PS in a level-2 entry is reserved
+
+// ---- Formats -----------------------------------------------------------------------------------------------------
+
+export const FORMAT_X86_64 = 1;
+export const FORMAT_X86_64_LA57 = 2;
+
+// ---- Accesses, protections, results ------------------------------------------------------------------------------
+
+export const ACCESS_READ = 1;
+export const ACCESS_WRITE = 2;
+export const ACCESS_EXECUTE = 4;
+export const ACCESS_USER = 8;
+/** Set A and D as the hardware does. Without it the walk changes nothing. */
+export const ACCESS_TOUCH = 16;
+
+export const PROT_READ = 1;
+export const PROT_WRITE = 2;
+export const PROT_EXECUTE = 4;
+export const PROT_USER = 8;
+export const PROT_GLOBAL = 16;
+export const PROT_ACCESSED = 32;
+export const PROT_DIRTY = 64;
+export const PROT_WRITE_THROUGH = 128;
+export const PROT_NO_CACHE = 256;
+export const PROT_PAT = 512;
+export const PROT_SOFT_DIRTY = 1024;
+export const PROT_UFFD_WP = 2048;
+export const PROT_SPECIAL = 4096;
+export const PROT_PKEY_SHIFT = 16; // four bits
+
+// A result word, u64: what a walk found, the same for every format.
+//   mapped   bits 0-11 offset in the frame, 12-51 PFN, and from RESULT_SHIFT on the RESULT_* flags
+//   fault    RESULT_MAPPED clear; bits 12-27 the architecture's error code, 28-31 the level it stopped at, 32-35 FAULT_*
+// The flags stand where an x86-64 PTE shifted left by 52 has them, so that format pays nothing. A single translation
+// returns the same word as a double: the flags in the low 12 bits in place of the offset.
+export const RESULT_SHIFT = 52;
+export const RESULT_MAPPED = 1;
+export const RESULT_WRITABLE = 2;
+export const RESULT_USER = 4;
+export const RESULT_UNREADABLE = 8; // execute-only, where a format has it
+export const RESULT_ACCESSED = 32;
+export const RESULT_DIRTY = 64;
+export const RESULT_LEVEL_SHIFT = 7; // three bits: level of the leaf
+export const RESULT_NO_EXECUTE = 2048;
+
+export const FAULT_CODE_SHIFT = 12;
+export const FAULT_LEVEL_SHIFT = 28;
+export const FAULT_CAUSE_SHIFT = 32;
+export const FAULT_ABSENT = 1; //        an entry on the way is not present
+export const FAULT_RESERVED = 2; //      a reserved bit is set
+export const FAULT_PROTECTION = 3; //    the rights of all levels together do not allow the access
+export const FAULT_UNBACKED = 4; //      an entry refers to a table outside physical memory
+export const FAULT_NON_CANONICAL = 5; // the address is none (#GP on x86)
+
+// ---- Mapping lists -----------------------------------------------------------------------------------------------
+
+export const CURSOR_NEXT = 0; //     u64   virtual address to go on from
+export const CURSOR_LAST = 8; //     u64   last byte to look at, inclusive
+export const CURSOR_PA = 16; //      u64   only mappings that reach a byte from here ...
+export const CURSOR_PA_LAST = 24; // u64   ... to here, inclusive
+export const CURSOR_FOLD = 32; //    u32   1: contiguous leaves of the same kind make one record
+export const CURSOR_LOOPS = 36; //   u32   1: walk into a table that is its own ancestor
+export const CURSOR_USED = 40; //    u32   records written
+export const CURSOR_STATE = 44; //   u32   LIST_*
+export const CURSOR_BYTES = 64;
+
+export const RUN_VA = 0; //     u64   first byte, canonical
+export const RUN_PA = 8; //     u64   first byte; of a hole: the address of the table that is not there
+export const RUN_SIZE = 16; //  u64   bytes
+export const RUN_ENTRY = 24; // u64   the first leaf entry; of a hole: the entry that leads nowhere
+export const RUN_FLAGS = 32; // u32   RESULT_* flags that all levels leave; of a hole: 0
+export const RUN_HOLE = 36; //  u32   0, or HOLE_*
+export const RUN_BYTES = 40;
+
+export const LIST_MORE = 0; //    no room was left: take the records and call again
+export const LIST_DONE = 1; //    all was looked at
+export const LIST_MISSING = 2; // the last record is a hole whose table is not in memory; the cursor stands before it
+
+export const HOLE_UNBACKED = 1; // the table is not in physical memory
+export const HOLE_LOOP = 2; //     the table is its own ancestor
+export const HOLE_RESERVED = 3; // the entry has reserved bits set
+
+// ---- Status of calls that change tables or frames ----------------------------------------------------------------
+
+export const STATUS_OK = 0;
+export const STATUS_NO_MEMORY = 1; //     no free frame for a table page
+export const STATUS_MAPPED = 2; //        something is mapped there already
+export const STATUS_UNBACKED = 3; //      a table on the way is outside physical memory, or a frame is
+export const STATUS_NOT_LIVE = 4; //      the frame is free: a double free
+export const STATUS_UNREPRESENTABLE = 5; // an entry for this address and protection would have reserved bits set
+export const STATUS_NON_CANONICAL = 6; // the range leaves the canonical addresses
+export const STATUS_RESERVED = 7; //      an entry on the way has reserved bits set
+
+// ---- Scheduling points -------------------------------------------------------------------------------------------
+
+export const BUILD_RELEASE = 0;
+export const BUILD_CHAOS = 1;
+export const BUILD_EXPLORE = 2;
+
+export const POINT_LOAD = 1;
+export const POINT_STORE = 2;
+export const POINT_UPDATE = 3; // an atomic read-modify-write
+export const POINT_LOCK = 4; //   about to try a lock: not runnable while the word is taken

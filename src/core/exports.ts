@@ -1,0 +1,122 @@
+// The exports of the core as JavaScript sees them; one for each function of `assembly/index.ts`, where each is described.
+//
+// i64 crosses as BigInt and arrives signed; u32 results and addresses arrive signed: callers write `>>> 0`.
+
+/** What the core needs of a `WebAssembly.Memory`; spelled out, for only the DOM library declares that namespace. */
+export interface CoreMemory {
+  readonly buffer: ArrayBufferLike;
+}
+
+/** A compiled `WebAssembly.Module`. */
+export type CoreModule = object;
+
+export interface CoreExports {
+
+  // ---- layout.ts
+
+  initialize(frames: number, ram: number, meta: number, basePfn: number, heap: number, heapEnd: number): void;
+
+  // ---- agent.ts, point.ts
+
+  attach(mayBlock: boolean): number;
+  detach(agent: number): number;
+  tuneChaos(seed: number, oneIn: number, longest: number): void;
+
+  // ---- frame.ts, rcu.ts, heap.ts
+
+  allocateFrame(state: number): number;
+  allocateFrames(count: number, align: number, state: number): number;
+  getFrame(pfn: number): number;
+  putFrame(pfn: number): number;
+  frameAddress(pfn: number): number;
+  frameMeta(pfn: number): number;
+  countSpoiledFrames(): number;
+  nextLiveFrame(pfn: number): number;
+  reclaim(): number;
+  openDirectory(capacity: number): number;
+  backFrame(pfn: number, storage: number): number;
+  heapAllocate(bytes: number): number;
+  heapFree(address: number): void;
+
+  // ---- space.ts
+
+  createSpace(format: number): number;
+  openSpace(format: number, root: bigint): number;
+  closeSpace(space: number): void;
+  freeRoot(space: number): void;
+  setRegime(space: number, flags: number, pkru: number, physicalBits: number): void;
+
+  // ---- walk.ts
+
+  translate(space: number, vpn: number, access: number): number;
+  translateWord(space: number, va: bigint, access: number): bigint;
+  access(space: number, vpn: number, access: number): number;
+  accessWord(space: number, va: bigint, access: number): bigint;
+  explain(space: number, va: bigint, access: number): bigint;
+  entryAddress(space: number, va: bigint, level: number): number;
+
+  // ---- batch.ts
+
+  translateBatch(space: number, input: number, output: number, count: number, access: number): number;
+  translateRange(space: number, vpn: number, pages: number, output: number, access: number): number;
+
+  // ---- map.ts
+
+  map(space: number, va: bigint, pa: bigint, bytes: bigint, prot: number, topLeaf: number): number;
+  unmap(space: number, va: bigint, bytes: bigint): number;
+  protect(space: number, va: bigint, bytes: bigint, prot: number): number;
+  split(space: number, va: bigint, level: number): number;
+
+  // ---- list.ts
+
+  list(space: number, cursor: number, output: number, capacity: number): void;
+
+  // ---- pte/entry.ts: by linear address of the entry
+
+  ptepGet(slot: number): bigint;
+  setPte(slot: number, pte: bigint): void;
+  ptepGetAndClear(slot: number): bigint;
+  ptepSetWrprotect(slot: number): void;
+  ptepTestAndClearYoung(slot: number): number;
+  ptepModifyProtStart(slot: number): bigint;
+  ptepModifyProtCommit(slot: number, pte: bigint): void;
+
+  // ---- pte/x86_64.ts: Linux's vocabulary; four and five levels share it
+
+  pteNone(pte: bigint): number;
+  ptePresent(pte: bigint): number;
+  pteWrite(pte: bigint): number;
+  pteDirty(pte: bigint): number;
+  pteYoung(pte: bigint): number;
+  pteExec(pte: bigint): number;
+  pteUser(pte: bigint): number;
+  pteGlobal(pte: bigint): number;
+  pteHuge(pte: bigint): number;
+  pteSpecial(pte: bigint): number;
+  pteSoftDirty(pte: bigint): number;
+  pteUffdWp(pte: bigint): number;
+  pteSwpSoftDirty(pte: bigint): number;
+  pteSwpUffdWp(pte: bigint): number;
+  pteMkwrite(pte: bigint): bigint;
+  pteWrprotect(pte: bigint): bigint;
+  pteMkdirty(pte: bigint): bigint;
+  pteMkclean(pte: bigint): bigint;
+  pteMkyoung(pte: bigint): bigint;
+  pteMkold(pte: bigint): bigint;
+  pteMkexec(pte: bigint): bigint;
+  pteMknexec(pte: bigint): bigint;
+  pteMkhuge(pte: bigint): bigint;
+  pteClrhuge(pte: bigint): bigint;
+  pteMkglobal(pte: bigint): bigint;
+  pteClrglobal(pte: bigint): bigint;
+  pteMkspecial(pte: bigint): bigint;
+  pteMksoftDirty(pte: bigint): bigint;
+  pteClearSoftDirty(pte: bigint): bigint;
+  pteMkuffdWp(pte: bigint): bigint;
+  pteClearUffdWp(pte: bigint): bigint;
+  ptePkey(pte: bigint): number;
+  ptePfn(pte: bigint): number;
+  pteSame(a: bigint, b: bigint): number;
+  pteModify(pte: bigint, prot: number): bigint;
+  makePte(pa: bigint, level: number, prot: number): bigint;
+}
