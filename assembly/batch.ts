@@ -31,8 +31,8 @@ import {
 } from "./layout";
 import { Agent } from "./agent";
 import { Frames } from "./frame";
-import { Place, Trail, Walk } from "./walk";
 import { Space } from "./space";
+import { Place, Trail, Walk } from "./walk";
 
 /** A region that no canonical address lies in. */
 const NO_REGION: u64 = 0x8000000000000000;
@@ -83,9 +83,9 @@ export abstract class Batch {
     let done: u32 = 0;
     let faults: u32 = 0;
     while (done < pages) {
-      const at = va + (<u64>done << FRAME_SHIFT);
+      const at = va + ((<u64>done) << FRAME_SHIFT);
       const result = Batch.walk<F>(space, at, access);
-      store<u64>(output + (<usize>done << 3), result);
+      store<u64>(output + ((<usize>done) << 3), result);
       const fault = result & RESULT_IS_MAPPED ? 0 : 1;
       faults += fault;
       ++done;
@@ -96,24 +96,40 @@ export abstract class Batch {
         const rest = (format.span(level) - (at & (format.span(level) - 1))) >> FRAME_SHIFT;
         const end = min(pages, done - 1 + <u32>rest);
         for (let word = result + 0x1000; done < end; ++done, word += 0x1000) {
-          store<u64>(output + (<usize>done << 3), word);
+          store<u64>(output + ((<usize>done) << 3), word);
         }
         continue;
       }
       const found = Batch.findTable<F>(space, at, 0);
       if (found == 0) continue;
-      done += Batch.row<F>(<usize>(<u32>found) + format.offset(at, 0) + 8, output, done, pages, <u32>(found >> 32), access, regime);
+      done += Batch.row<F>(
+        <usize>(<u32>found) + format.offset(at, 0) + 8,
+        output,
+        done,
+        pages,
+        <u32>(found >> 32),
+        access,
+        regime,
+      );
     }
     return pages - faults;
   }
 
   /** Along one leaf table with two entries a vector, up to its end or an entry that must go the long way. */
-  private static row<F>(slot: usize, output: usize, from: u32, pages: u32, rights: u32, access: u32, regime: usize): u32 {
+  private static row<F>(
+    slot: usize,
+    output: usize,
+    from: u32,
+    pages: u32,
+    rights: u32,
+    access: u32,
+    regime: usize,
+  ): u32 {
     const format = changetype<F>(0);
     const test = i64x2.splat(format.leafTest(access, regime));
     const need = i64x2.splat(format.leafNeed(access, regime));
     let left = min<u32>((0x1000 - (<u32>slot & 0xfff)) & 0xfff, (pages - from) << 3) >> 3;
-    let out = output + (<usize>from << 3);
+    let out = output + ((<usize>from) << 3);
     const start = out;
     while (left >= 8) {
       const leaf0 = format.effectiveV(v128.load(slot), rights);
@@ -158,8 +174,8 @@ export abstract class Batch {
 
   /** Address `i`. Returns 1 if it is not mapped. */
   private static long<F>(space: usize, input: usize, output: usize, i: u32, access: u32): u32 {
-    const result = Batch.walk<F>(space, load<u64>(input + (<usize>i << 3)), access);
-    store<u64>(output + (<usize>i << 3), result);
+    const result = Batch.walk<F>(space, load<u64>(input + ((<usize>i) << 3)), access);
+    store<u64>(output + ((<usize>i) << 3), result);
     return result & RESULT_IS_MAPPED ? 0 : 1;
   }
 
@@ -196,7 +212,7 @@ export abstract class Batch {
     while (i < to) {
       // Four at a time while they stay in the region and pass.
       while (i + 4 <= to) {
-        const at = <usize>i << 3;
+        const at = (<usize>i) << 3;
         const va0 = load<u64>(input + at);
         const va1 = load<u64>(input + at, 8);
         const va2 = load<u64>(input + at, 16);
@@ -217,7 +233,7 @@ export abstract class Batch {
       const stop = min(to, i + BURST);
       let va: u64 = 0;
       for (; i < stop; ++i) {
-        va = load<u64>(input + (<usize>i << 3));
+        va = load<u64>(input + ((<usize>i) << 3));
         if ((va ^ region) >> regionShift != 0) break;
         const slot = page + format.offset(va, 0);
         const entry = atomic.load<u64>(slot);
@@ -227,7 +243,7 @@ export abstract class Batch {
           if (atomic.cmpxchg<u64>(slot, entry, entry | touch) != entry) break;
           leaf |= touch;
         }
-        store<u64>(output + (<usize>i << 3), format.leafResult(leaf, va));
+        store<u64>(output + ((<usize>i) << 3), format.leafResult(leaf, va));
       }
       if (i == stop) continue;
       // The long way, which also sets the A bits above the leaf; the table of a new region is then remembered.
@@ -266,7 +282,7 @@ export abstract class Batch {
       let last: u64 = NO_REGION;
       const stop = min(to, window);
       for (; i < stop; ++i) {
-        va = load<u64>(input + (<usize>i << 3));
+        va = load<u64>(input + ((<usize>i) << 3));
         const region = va >> regionShift;
         const cached = regions + <usize>(region & (REGIONS - 1)) * CACHED_BYTES;
         hit = load<u64>(cached, CACHED_TAG) == region;
@@ -281,7 +297,7 @@ export abstract class Batch {
           if (atomic.cmpxchg<u64>(slot, entry, entry | touch) != entry) break;
           leaf |= touch;
         }
-        store<u64>(output + (<usize>i << 3), format.leafResult(leaf, va));
+        store<u64>(output + ((<usize>i) << 3), format.leafResult(leaf, va));
       }
       if (i == stop) {
         // A window of neighbours without a break: `near` does better.
@@ -329,7 +345,7 @@ export abstract class Batch {
       for (let k = i; k < end; ) {
         let va: u64 = 0;
         for (; k < end; ++k) {
-          va = load<u64>(input + (<usize>k << 3));
+          va = load<u64>(input + ((<usize>k) << 3));
           const cached = tables + <usize>((va >> tableShift) & (TABLES - 1)) * CACHED_BYTES;
           if (load<u64>(cached, CACHED_TAG) != va >> tableShift) break;
           same += (va ^ last) >> regionShift == 0 ? 1 : 0;
@@ -337,7 +353,7 @@ export abstract class Batch {
           const entry = atomic.load<u64>(<usize>load<u32>(cached, CACHED_PAGE) + format.offset(va, 1));
           const frame = (format.table(entry) >> FRAME_SHIFT) - basePfn;
           const good = ((entry & tableTest) == tableNeed) & (frame < frames);
-          const slot = <u32>ram + (<u32>frame << FRAME_SHIFT) + <u32>format.offset(va, 0);
+          const slot = <u32>ram + ((<u32>frame) << FRAME_SHIFT) + <u32>format.offset(va, 0);
           store<u32>(walk, good ? slot | format.narrowPacked(load<u32>(cached, CACHED_RIGHTS), entry) : 0);
           walk += 4;
         }
@@ -355,7 +371,7 @@ export abstract class Batch {
       walk = walks;
       while (i < end) {
         for (; i < end; ++i) {
-          const va = load<u64>(input + (<usize>i << 3));
+          const va = load<u64>(input + ((<usize>i) << 3));
           const slot = load<u32>(walk);
           const entry = atomic.load<u64>(slot & ~7);
           let leaf = format.effective(entry, slot & 7);
@@ -364,7 +380,7 @@ export abstract class Batch {
             if (atomic.cmpxchg<u64>(slot & ~7, entry, entry | touch) != entry) break;
             leaf |= touch;
           }
-          store<u64>(output + (<usize>i << 3), format.leafResult(leaf, va));
+          store<u64>(output + ((<usize>i) << 3), format.leafResult(leaf, va));
           walk += 4;
         }
         if (i == end) break;

@@ -30,7 +30,8 @@ function asyncify(target) {
   const features = ['--enable-threads', '--enable-simd', '--enable-bulk-memory', '--enable-nontrapping-float-to-int'];
   const passes = ['-O3', '--asyncify', '--pass-arg=asyncify-imports@point.suspend', '-O3'];
   const module = `build/${target}.wasm`;
-  const run = (name, ...options) => execFileSync(process.execPath, [tool(name), module, ...options], { stdio: 'inherit' });
+  const run = (name, ...options) =>
+    execFileSync(process.execPath, [tool(name), module, ...options], { stdio: 'inherit' });
   run('wasm-opt', ...features, ...passes, '-o', module);
   run('wasm-dis', '-o', `build/${target}.wat`);
 }

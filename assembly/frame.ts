@@ -36,13 +36,13 @@ import {
   META_REFS,
   META_STATE,
   POISON,
-  STATUS_NOT_LIVE,
   STATUS_NO_MEMORY,
+  STATUS_NOT_LIVE,
   STATUS_OK,
   STATUS_UNBACKED,
 } from "./layout";
-import { Heap } from "./heap";
 import { Shared } from "./atomic";
+import { Heap } from "./heap";
 
 /** No frame: the index of a full memory. */
 export const NO_FRAME: u32 = 0xffffffff;
@@ -68,7 +68,7 @@ export abstract class Frames {
   /** Linear address of frame `index`. */
   @inline
   static address(index: u32): usize {
-    return <usize>load<u32>(CONTROL_RAM) + (<usize>index << FRAME_SHIFT);
+    return <usize>load<u32>(CONTROL_RAM) + ((<usize>index) << FRAME_SHIFT);
   }
 
   /** Index of the frame at physical address `pa` in the window, or NO_FRAME. */

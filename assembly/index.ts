@@ -19,16 +19,16 @@ import {
 } from "./layout";
 import { Agent } from "./agent";
 import { Batch } from "./batch";
-import { Entry } from "./pte/entry";
 import { Frames, NO_FRAME } from "./frame";
 import { Heap } from "./heap";
 import { Lister } from "./list";
 import { Mapper } from "./map";
-import { Place, Walk } from "./walk";
 import { Point } from "./point";
+import { Entry } from "./pte/entry";
+import { X86_64, X86_64_LA57 } from "./pte/x86_64";
 import { Rcu } from "./rcu";
 import { Space } from "./space";
-import { X86_64, X86_64_LA57 } from "./pte/x86_64";
+import { Place, Walk } from "./walk";
 
 // ---- layout.ts
 
@@ -82,7 +82,7 @@ export function putFrame(pfn: f64): i32 {
 
 /** Linear address of the bytes of frame `pfn`, or 0 if nothing backs it. */
 export function frameAddress(pfn: f64): usize {
-  return Frames.backing(<u64>(<i64>pfn) << FRAME_SHIFT);
+  return Frames.backing((<u64>(<i64>pfn)) << FRAME_SHIFT);
 }
 
 /** Linear address of the metadata of frame `pfn` (META_*), or 0 outside the window. */
@@ -153,7 +153,7 @@ export function setRegime(space: usize, flags: u32, pkru: u32, physicalBits: u32
 
 /** A translation without side effects, as a compact result; `access` 0 asks for the mapping, whoever may use it. */
 export function translate(space: usize, vpn: f64, access: u32): f64 {
-  return Walk.compact(translateWord(space, <u64>(<i64>vpn) << FRAME_SHIFT, access));
+  return Walk.compact(translateWord(space, (<u64>(<i64>vpn)) << FRAME_SHIFT, access));
 }
 
 /** As `translate`, of any address, as a result word. */
@@ -169,7 +169,7 @@ export function translateWord(space: usize, va: u64, access: u32): u64 {
 
 /** An access as hardware makes it, A and D included, as a compact result. */
 export function access(space: usize, vpn: f64, access: u32): f64 {
-  return Walk.compact(accessWord(space, <u64>(<i64>vpn) << FRAME_SHIFT, access));
+  return Walk.compact(accessWord(space, (<u64>(<i64>vpn)) << FRAME_SHIFT, access));
 }
 
 export function accessWord(space: usize, va: u64, access: u32): u64 {
@@ -205,7 +205,7 @@ export function translateBatch(space: usize, input: usize, output: usize, count:
 }
 
 export function translateRange(space: usize, vpn: f64, pages: u32, output: usize, access: u32): u32 {
-  const va = <u64>(<i64>vpn) << FRAME_SHIFT;
+  const va = (<u64>(<i64>vpn)) << FRAME_SHIFT;
   Rcu.readLock();
   const mapped = la57(space)
     ? Batch.translateRange<X86_64_LA57>(space, va, pages, output, access)
@@ -429,5 +429,5 @@ function pfnOf(index: u32): f64 {
 }
 
 function indexOf(pfn: f64): u32 {
-  return Frames.indexOf(<u64>(<i64>pfn) << FRAME_SHIFT);
+  return Frames.indexOf((<u64>(<i64>pfn)) << FRAME_SHIFT);
 }

@@ -66,9 +66,12 @@ export const CACHED_BYTES = 16;
 
 export const TRAIL_TABLE = 0; //         u64   physical address of the table
 export const TRAIL_ENTRY = 8; //         u64   the entry
-export const TRAIL_VISITED = 16; //      u32   1 if the walk came to this level
+export const TRAIL_STATE = 16; //        u32   0 if the walk did not come to this level, else TRAIL_*
+export const TRAIL_INDEX = 20; //        u32   index of the entry in its table
 export const TRAIL_STRIDE = 24;
 export const TRAIL_LEVELS = 5;
+export const TRAIL_ENTERED = 1; // the table is not in physical memory
+export const TRAIL_READ = 2; //    the entry was read
 
 export const HEAP = 0x202000; // AGENTS + MAX_AGENTS * AGENT_BYTES
 

@@ -31,9 +31,9 @@ import {
   RUN_VA,
 } from "./layout";
 import { Entry } from "./pte/entry";
-import { Place, Trail, Walk } from "./walk";
 import { Range } from "./range";
 import { Space } from "./space";
+import { Place, Trail, Walk } from "./walk";
 
 export abstract class Lister {
   /**
@@ -42,22 +42,19 @@ export abstract class Lister {
    * one canonical half.
    */
   static list<F>(space: usize, cursor: usize, out: usize, capacity: u32): void {
-    const format = changetype<F>(0);
     const last = load<u64>(cursor, CURSOR_LAST);
     let at = load<u64>(cursor, CURSOR_NEXT);
     let state: u32 = LIST_MORE;
     do {
       const place = Walk.survey<F>(space, at);
       const level = Place.level(place);
-      const loop = load<u32>(cursor, CURSOR_LOOPS) != 0 ? -1 : Lister.loopLevel<F>(Place.slot(place) == 0 ? level + 1 : level);
+      const loop =
+        load<u32>(cursor, CURSOR_LOOPS) != 0 ? -1 : Lister.loopLevel<F>(Place.slot(place) == 0 ? level + 1 : level);
       let next = at;
       if (loop >= 0) {
         next = Lister.hole<F>(cursor, out, capacity, at, loop + 1, Trail.table(loop), HOLE_LOOP);
       } else if (Place.slot(place) == 0) {
-        const above = level + 1;
-        const root = above == format.levels;
-        const table = format.rootTable(root ? Space.root(space) : Trail.entry(above));
-        next = Lister.hole<F>(cursor, out, capacity, at, above, table, HOLE_UNBACKED);
+        next = Lister.hole<F>(cursor, out, capacity, at, level + 1, Trail.table(level), HOLE_UNBACKED);
         if (next != at) {
           state = LIST_MISSING;
           break;
@@ -77,9 +74,17 @@ export abstract class Lister {
    * Along the slots of one table from `at` on. Returns the address to go on from, which is that of the first slot that refers to
    * a table below, or that of a record for which no room was left.
    */
-  private static row<F>(space: usize, cursor: usize, out: usize, capacity: u32, first: usize, from: u64, level: i32): u64 {
+  private static row<F>(
+    space: usize,
+    cursor: usize,
+    out: usize,
+    capacity: u32,
+    first: usize,
+    from: u64,
+    level: i32,
+  ): u64 {
     const format = changetype<F>(0);
-    const step = <usize>1 << format.entryShift;
+    const step = (<usize>1) << format.entryShift;
     const span = format.span(level);
     const fold = load<u32>(cursor, CURSOR_FOLD) != 0;
     const paFirst = load<u64>(cursor, CURSOR_PA);

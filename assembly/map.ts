@@ -19,12 +19,12 @@ import {
   STATUS_UNREPRESENTABLE,
 } from "./layout";
 import { Agent } from "./agent";
-import { Entry } from "./pte/entry";
 import { Frames, NO_FRAME } from "./frame";
+import { Entry } from "./pte/entry";
 import { NOWHERE, Range } from "./range";
-import { Place, Walk } from "./walk";
 import { Rcu } from "./rcu";
 import { Space } from "./space";
+import { Place, Walk } from "./walk";
 
 export abstract class Mapper {
   /**
@@ -104,7 +104,7 @@ export abstract class Mapper {
   /** Returns the bytes that were mapped: less than `bytes` if no frame was left for a table. */
   private static fill<F>(space: usize, va: u64, pa: u64, bytes: u64, prot: u32, topLeaf: i32): u64 {
     const format = changetype<F>(0);
-    const step = <usize>1 << format.entryShift;
+    const step = (<usize>1) << format.entryShift;
     let done: u64 = 0;
     while (done < bytes) {
       const level = Mapper.levelFor<F>(va + done, pa + done, bytes - done, topLeaf);
@@ -169,7 +169,7 @@ export abstract class Mapper {
 
   private static splitTo<F>(space: usize, va: u64, target: i32): i32 {
     const format = changetype<F>(0);
-    const step = <usize>1 << format.entryShift;
+    const step = (<usize>1) << format.entryShift;
     while (true) {
       const place = Walk.seek<F>(space, va, 0);
       const slot = Place.slot(place);

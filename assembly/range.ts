@@ -4,8 +4,8 @@
 // order and once, unless it changes the tables itself. It is called without any lock; who needs one holds it.
 
 import { Entry } from "./pte/entry";
-import { Place, Walk } from "./walk";
 import { Space } from "./space";
+import { Place, Walk } from "./walk";
 
 /** Returned by `Range.each` when the visitor never stopped: not the address of a page. */
 export const NOWHERE: u64 = 1;
@@ -19,7 +19,7 @@ export abstract class Range {
   static each<F, V>(space: usize, va: u64, last: u64, argument: u64): u64 {
     const format = changetype<F>(0);
     const visitor = changetype<V>(0);
-    const step = <usize>1 << format.entryShift;
+    const step = (<usize>1) << format.entryShift;
     let at = va;
     do {
       const place = Walk.seek<F>(space, at, 0);

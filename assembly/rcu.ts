@@ -24,8 +24,8 @@ import {
   META_REFS,
 } from "./layout";
 import { Agent } from "./agent";
-import { Frames } from "./frame";
 import { Shared } from "./atomic";
+import { Frames } from "./frame";
 import { Spinlock } from "./lock/spinlock";
 
 /** The clock starts at 1 and goes in twos, so that it is never 0, which means "outside", not even when it wraps. */

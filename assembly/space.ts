@@ -13,11 +13,11 @@ import {
   SPACE_ROOT,
   SPACE_TABLES,
 } from "./layout";
+import { Shared } from "./atomic";
 import { Frames, NO_FRAME } from "./frame";
 import { Heap } from "./heap";
-import { Rcu } from "./rcu";
-import { Shared } from "./atomic";
 import { Spinlock } from "./lock/spinlock";
+import { Rcu } from "./rcu";
 
 export abstract class Space {
   /** A space over tables that exist already, at `root`. Returns its block, or 0 if the heap is full. */

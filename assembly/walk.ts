@@ -17,15 +17,18 @@ import {
   FAULT_RESERVED,
   FAULT_UNBACKED,
   RESULT_SHIFT,
+  TRAIL_ENTERED,
   TRAIL_ENTRY,
+  TRAIL_INDEX,
   TRAIL_LEVELS,
+  TRAIL_READ,
+  TRAIL_STATE,
   TRAIL_STRIDE,
   TRAIL_TABLE,
-  TRAIL_VISITED,
 } from "./layout";
 import { Agent } from "./agent";
-import { Entry } from "./pte/entry";
 import { Frames } from "./frame";
+import { Entry } from "./pte/entry";
 import { Space } from "./space";
 
 /** A walk that lost a race for an A or D bit: begin again. No result word looks like this. */
@@ -45,11 +48,12 @@ export abstract class Walk {
     let rights = format.allRights;
     let level = format.levels - 1;
     while (true) {
+      visitor.enter(table, level, format.index(va, level));
       const page = Frames.backing(table);
       if (page == 0) return visitor.unbacked(level);
       const slot = page + format.offset(va, level);
       const entry = Entry.load<F>(slot);
-      visitor.note(table, entry, level);
+      visitor.note(entry, level);
       if (!format.present(entry)) return visitor.absent<F>(slot, level, access, regime);
       if (format.reserved(entry, level, regime) != 0) return visitor.reserved<F>(slot, level, access, regime);
       rights = format.narrow(rights, entry);
@@ -149,7 +153,7 @@ export abstract class Place {
   }
 }
 
-/** The entries of the last walk that was noted, by level: TRAIL_STRIDE bytes each, level 0 first. */
+/** The tables and entries of the last walk that was noted, by level: TRAIL_STRIDE bytes each, level 0 first. */
 export abstract class Trail {
   @inline
   static at(level: i32): usize {
@@ -157,14 +161,20 @@ export abstract class Trail {
   }
 
   @inline
-  static note(table: u64, entry: u64, level: i32): void {
+  static enter(table: u64, level: i32, index: u32): void {
     store<u64>(Trail.at(level), table, TRAIL_TABLE);
+    store<u32>(Trail.at(level), index, TRAIL_INDEX);
+    store<u32>(Trail.at(level), TRAIL_ENTERED, TRAIL_STATE);
+  }
+
+  @inline
+  static note(entry: u64, level: i32): void {
     store<u64>(Trail.at(level), entry, TRAIL_ENTRY);
-    store<u32>(Trail.at(level), 1, TRAIL_VISITED);
+    store<u32>(Trail.at(level), TRAIL_READ, TRAIL_STATE);
   }
 
   static clear(): void {
-    for (let level = 0; level < TRAIL_LEVELS; ++level) store<u32>(Trail.at(level), 0, TRAIL_VISITED);
+    for (let level = 0; level < TRAIL_LEVELS; ++level) store<u32>(Trail.at(level), 0, TRAIL_STATE);
   }
 
   @inline
@@ -189,7 +199,10 @@ class Look {
   }
 
   @inline
-  note(_table: u64, _entry: u64, _level: i32): void {}
+  enter(_table: u64, _level: i32, _index: u32): void {}
+
+  @inline
+  note(_entry: u64, _level: i32): void {}
 
   @inline
   unbacked(level: i32): u64 {
@@ -222,7 +235,10 @@ class Touch {
   }
 
   @inline
-  note(_table: u64, _entry: u64, _level: i32): void {}
+  enter(_table: u64, _level: i32, _index: u32): void {}
+
+  @inline
+  note(_entry: u64, _level: i32): void {}
 
   @inline
   unbacked(level: i32): u64 {
@@ -257,8 +273,13 @@ class Trace {
   }
 
   @inline
-  note(table: u64, entry: u64, level: i32): void {
-    Trail.note(table, entry, level);
+  enter(table: u64, level: i32, index: u32): void {
+    Trail.enter(table, level, index);
+  }
+
+  @inline
+  note(entry: u64, level: i32): void {
+    Trail.note(entry, level);
   }
 
   @inline
@@ -290,7 +311,10 @@ class Seek {
   }
 
   @inline
-  note(_table: u64, _entry: u64, _level: i32): void {}
+  enter(_table: u64, _level: i32, _index: u32): void {}
+
+  @inline
+  note(_entry: u64, _level: i32): void {}
 
   @inline
   unbacked(level: i32): u64 {
@@ -321,8 +345,13 @@ class Survey {
   }
 
   @inline
-  note(table: u64, entry: u64, level: i32): void {
-    Trail.note(table, entry, level);
+  enter(table: u64, level: i32, index: u32): void {
+    Trail.enter(table, level, index);
+  }
+
+  @inline
+  note(entry: u64, level: i32): void {
+    Trail.note(entry, level);
   }
 
   @inline

@@ -5,8 +5,8 @@
 // thread of a page, goes on spinning. Lock order: a space's lock before the RCU lock before the heap lock.
 
 import { POINT_LOCK } from "../layout";
-import { Shared } from "../atomic";
 import { Agent } from "../agent";
+import { Shared } from "../atomic";
 import { Point } from "../point";
 
 /** Longer than the 10 µs a wake-up takes: below that, one sleep makes every later hand-over sleep too. */

@@ -160,7 +160,7 @@ export class X86Tables<Depth> {
   @inline
   canonical(va: u64): bool {
     const unused = <i64>(64 - (12 + 9 * this.levels));
-    return <u64>((<i64>va << unused) >> unused) == va;
+    return <u64>(((<i64>va) << unused) >> unused) == va;
   }
 
   /** Physical address of the root table in a root register (CR3: PCID or PWT and PCD in bits 0-11, LAM in 61 and 62). */
@@ -195,7 +195,7 @@ export class X86Tables<Depth> {
   /** The reserved bits that are set in `entry` under this regime; 0 if none is. */
   @inline
   reserved(entry: u64, level: i32, regime: usize): u64 {
-    return entry & load<u64>(regime + (<usize>level << 3) + (this.leaf(entry, level) ? REGIME_LEAF : REGIME_TABLE));
+    return entry & load<u64>(regime + ((<usize>level) << 3) + (this.leaf(entry, level) ? REGIME_LEAF : REGIME_TABLE));
   }
 
   /** Fills in the masks that `reserved` reads. `physicalBits` is MAXPHYADDR, 12 to 52. */
@@ -205,7 +205,7 @@ export class X86Tables<Depth> {
     const beyond = PFN_MASK & ~(((<u64>1) << physicalBits) - 1);
     const always = beyond | ((flags & CR_NXE) != 0 ? 0 : NX);
     for (let level = 0; level < 5; ++level) {
-      const slot = regime + (<usize>level << 3);
+      const slot = regime + ((<usize>level) << 3);
       const large = level > 0 && level <= this.topLeaf;
       const noLarge = level == 2 && (flags & CR_GBPAGES) == 0;
       // Between PAT_LARGE and the page frame, a large leaf has reserved bits (tables 4-16 and 4-18).
@@ -252,14 +252,15 @@ export class X86Tables<Depth> {
       refused = refused || (!user && userPage && (cr & (CR_SMAP | CR_AC)) == CR_SMAP);
       if ((access & ACCESS_WRITE) != 0 && (rights & RW) == 0) refused = refused || user || (cr & CR_WP) != 0;
     }
-    const key = (cr & CR_PKE) != 0 && userPage && (access & ACCESS_EXECUTE) == 0 && this.keyRefuses(entry, access, regime);
+    const key =
+      (cr & CR_PKE) != 0 && userPage && (access & ACCESS_EXECUTE) == 0 && this.keyRefuses(entry, access, regime);
     if (!refused && !key) return 0;
     return X86_FAULT_P | this.faultCode(access, regime) | (key ? X86_FAULT_PK : 0);
   }
 
   /** Protection keys (4.6.2). */
   private keyRefuses(entry: u64, access: u32, regime: usize): bool {
-    const pair = load<u32>(regime + REGIME_PKRU) >> (<u32>((entry & PKEY_MASK) >> X86_PKEY) << 1);
+    const pair = load<u32>(regime + REGIME_PKRU) >> ((<u32>((entry & PKEY_MASK) >> X86_PKEY)) << 1);
     if ((pair & 1) != 0) return true;
     const restricted = (access & ACCESS_USER) != 0 || (load<u32>(regime + REGIME_FLAGS) & CR_WP) != 0;
     return (pair & 2) != 0 && (access & ACCESS_WRITE) != 0 && restricted;
@@ -301,7 +302,7 @@ export class X86Tables<Depth> {
   /** `entry` with the rights that the levels above withhold taken away. */
   @inline
   effective(entry: u64, packed: u32): u64 {
-    return (entry & (<u64>packed | ~(RW | US))) | (<u64>packed << X86_NX);
+    return (entry & (<u64>packed | ~(RW | US))) | ((<u64>packed) << X86_NX);
   }
 
   leafTest(access: u32, regime: usize): u64 {
@@ -345,16 +346,14 @@ export class X86Tables<Depth> {
   /** The result word of an effective leaf of level 0. */
   @inline
   leafResult(effective: u64, va: u64): u64 {
-    return (
-      (effective & (NX | PFN_MASK)) | ((effective & (P | RW | US | A | D)) << RESULT_SHIFT) | (va & 0xfff)
-    );
+    return (effective & (NX | PFN_MASK)) | ((effective & (P | RW | US | A | D)) << RESULT_SHIFT) | (va & 0xfff);
   }
 
   /** `effective` for two entries at once. */
   @inline
   effectiveV(entries: v128, packed: u32): v128 {
     const kept = i64x2.splat(<u64>packed | ~(RW | US));
-    return v128.or(v128.and(entries, kept), i64x2.splat(<u64>packed << X86_NX));
+    return v128.or(v128.and(entries, kept), i64x2.splat((<u64>packed) << X86_NX));
   }
 
   /** `leafResult` for two at once, of page-aligned addresses. */

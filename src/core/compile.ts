@@ -8,14 +8,15 @@ import type { CoreModule } from './exports.ts';
 /** `release` runs at full speed, `chaos` with random delays at scheduling points, `explore` suspends at them. */
 export type Build = 'release' | 'chaos' | 'explore';
 
-const compiled = new Map<Build, Promise<CoreModule>>();
+const compiled = new Map<string, Promise<CoreModule>>();
 
-/** Compiles a build of the core, once in this thread. */
-export function compileCore(build: Build = 'release'): Promise<CoreModule> {
-  let module = compiled.get(build);
+/** Compiles a build of the core, for shared or for plain memory, once in this thread. */
+export function compileCore(build: Build = 'release', shared = canShare()): Promise<CoreModule> {
+  const key = `${build} ${shared}`;
+  let module = compiled.get(key);
   if (module === undefined) {
-    module = bytesOf(build).then((bytes) => WebAssembly.compile(canShare() ? bytes : unshare(bytes)));
-    compiled.set(build, module);
+    module = bytesOf(build).then((bytes) => WebAssembly.compile(shared ? bytes : unshare(bytes)));
+    compiled.set(key, module);
   }
   return module;
 }

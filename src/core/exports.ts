@@ -11,7 +11,6 @@ export interface CoreMemory {
 export type CoreModule = object;
 
 export interface CoreExports {
-
   // ---- layout.ts
 
   initialize(frames: number, ram: number, meta: number, basePfn: number, heap: number, heapEnd: number): void;

@@ -1,0 +1,19 @@
+// The machine: what people use of physical memory and address spaces.
+
+export type { BatchOptions } from './batch.ts';
+export { Batch } from './batch.ts';
+export type { DecodedEntry, EntryField, Format, FormatName } from './formats.ts';
+export { decodeEntry, FORMATS, formatNamed } from './formats.ts';
+export type { Hole, ListOptions, Mapping } from './mappings.ts';
+export type { Audit, FrameInfo, MemoryOptions, SharedHandle } from './memory.ts';
+export { PhysicalMemory } from './memory.ts';
+export type { Protection } from './protection.ts';
+export type { PteAddress, PteOperations } from './pte.ts';
+export type { Regime } from './regime.ts';
+export { DEFAULT_REGIME } from './regime.ts';
+export type { Access, Fault, FaultCause, Mapped, PageResult, Rights, Translation } from './results.ts';
+export { decodePageResult, decodeResult, frameOfPage, isMappedPage } from './results.ts';
+export { ReverseMap } from './reverse.ts';
+export { SoftTlb } from './softtlb.ts';
+export type { Change, ExplainedLevel, Explanation, Fetch, PageSize } from './space.ts';
+export { AddressSpace } from './space.ts';
