@@ -1,0 +1,99 @@
+// Bundles the library and the command line into `build/`, and writes the library's declarations.
+//
+// Guarantees: `build/index.js` runs in Node, in pages and in workers, and refers to nothing but its own chunks; the three
+// builds of the core lie in a chunk each, so that whoever asks for one loads that one; `build/cli.js` carries its
+// dependencies, so that the package has none. What an earlier run left in `build/` does not survive.
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import ts from 'typescript';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+process.chdir(root);
+
+for (const stale of ['build/chunks', 'build/types']) rmSync(stale, { recursive: true, force: true });
+
+const { metafile } = await build({
+  entryPoints: { index: 'src/index.ts', cli: 'src/cli/index.ts' },
+  outdir: 'build',
+  chunkNames: 'chunks/[name]-[hash]',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'neutral',
+  mainFields: ['module', 'main'], // neutral leaves them out, and dependencies of the command line have no `exports`
+  target: ['es2022', 'node20'],
+  sourcemap: true,
+  sourcesContent: false, // src/ and assembly/ are in the package; the base64 of the core would be in it twice
+  legalComments: 'none',
+  metafile: true,
+  logLevel: 'warning',
+  plugins: [{ name: 'node-builtins', setup: importBuiltins }],
+});
+chmodSync('build/cli.js', 0o755);
+
+checkLibrary(metafile.outputs);
+emitDeclarations();
+keepForPackage();
+
+for (const [file, { bytes }] of Object.entries(metafile.outputs)) {
+  if (!file.endsWith('.map')) console.log(`${file} ${bytes} bytes`);
+}
+
+/**
+ * Node's own modules stay imports, also where a CommonJS dependency of the command line calls `require`, which an ES module
+ * does not have: the call gets the default export of the module, imported one file further on.
+ */
+function importBuiltins(plugin) {
+  plugin.onResolve({ filter: /^node:/ }, ({ path, kind, namespace }) => {
+    if (kind !== 'require-call') return { path, external: true };
+    return { path, namespace: namespace === 'required' ? 'imported' : 'required' };
+  });
+  plugin.onLoad({ filter: /.*/, namespace: 'required' }, ({ path }) => ({
+    contents: `module.exports = require('${path}').default;`,
+  }));
+  plugin.onLoad({ filter: /.*/, namespace: 'imported' }, ({ path }) => ({
+    contents: `export { default } from '${path}';`,
+  }));
+}
+
+/** The library must load where there is no Node: none of its chunks may import one of Node's modules. */
+function checkLibrary(outputs) {
+  const seen = new Set();
+  const queue = ['build/index.js'];
+  for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+    if (seen.has(file)) continue;
+    seen.add(file);
+    for (const { path, external } of outputs[file].imports) {
+      if (external) throw new Error(`${file} imports ${path}: the library must not need it`);
+      queue.push(path);
+    }
+  }
+}
+
+/** Declarations of what `src/index.ts` exports. tsc keeps `.ts` in their imports; `.js` suits every consumer. */
+function emitDeclarations() {
+  const { config } = ts.readConfigFile('tsconfig.json', ts.sys.readFile);
+  const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root);
+  const emit = { noEmit: false, declaration: true, emitDeclarationOnly: true, outDir: 'build/types' };
+  const program = ts.createProgram(['src/index.ts'], { ...options, ...emit });
+  const { diagnostics } = program.emit(undefined, (file, text) => {
+    ts.sys.writeFile(file, text.replace(/(['"])(\.{1,2}\/[^'"]+)\.ts\1/g, '$1$2.js$1'));
+  });
+  const problems = [...ts.getPreEmitDiagnostics(program), ...diagnostics];
+  if (problems.length === 0) return;
+  const host = { getCanonicalFileName: (name) => name, getCurrentDirectory: () => root, getNewLine: () => '\n' };
+  console.error(ts.formatDiagnostics(problems, host));
+  process.exit(1);
+}
+
+/** `build/.gitignore` keeps everything out of git; npm would read it as keeping everything out of the package too. */
+function keepForPackage() {
+  const inputs = ['release', 'chaos', 'explore'].flatMap((name) => [
+    `${name}.js`,
+    `${name}.d.ts`,
+    `${name}.wasm`,
+    `${name}.wat`,
+  ]);
+  writeFileSync('build/.npmignore', ['.gitignore', '.npmignore', ...inputs, ''].join('\n'));
+}
