@@ -167,7 +167,6 @@ export abstract class Batch {
 
   // ---- the long way
 
-  @inline
   private static walk<F>(space: usize, va: u64, access: u32): u64 {
     return (access & ACCESS_TOUCH) != 0 ? Walk.access<F>(space, va, access) : Walk.translate<F>(space, va, access);
   }
@@ -359,6 +358,8 @@ export abstract class Batch {
         }
         if (k == end) break;
         const cached = tables + <usize>((va >> tableShift) & (TABLES - 1)) * CACHED_BYTES;
+        // A new table: the long way sets the A bits above it.
+        if (touch != 0) Batch.walk<F>(space, va, access);
         const found = Batch.findTable<F>(space, va, 1);
         store<u64>(cached, va >> tableShift, CACHED_TAG);
         store<u64>(cached, found, CACHED_PAGE);

@@ -20,6 +20,7 @@ import {
   CONTROL_FREE_HEAD,
   CONTROL_LIVE,
   CONTROL_META,
+  CONTROL_ORIGIN,
   CONTROL_RAM,
   CONTROL_VIRGIN,
   FRAME_BAD,
@@ -83,11 +84,12 @@ export abstract class Frames {
     return (Frames.basePfn() + index) << FRAME_SHIFT;
   }
 
-  /** Linear address of the page at physical address `pa`, or 0 if nothing backs it. */
+  /** Linear address of the page at physical address `pa`, a multiple of 4 KiB, or 0 if nothing backs it. */
   @inline
   static backing(pa: u64): usize {
     const index = (pa >> FRAME_SHIFT) - Frames.basePfn();
-    if (index < <u64>Frames.count()) return Frames.address(<u32>index);
+    // One addition, for this is what a walk waits for at each level.
+    if (index < <u64>Frames.count()) return <usize>pa + load<u32>(CONTROL_ORIGIN);
     return load<u32>(CONTROL_DIRECTORY) == 0 ? 0 : Frames.lookUp(pa >> FRAME_SHIFT);
   }
 

@@ -12,6 +12,7 @@ import {
   CONTROL_HEAP_END,
   CONTROL_MAGIC,
   CONTROL_META,
+  CONTROL_ORIGIN,
   CONTROL_RAM,
   FORMAT_X86_64_LA57,
   FRAME_SHIFT,
@@ -37,6 +38,7 @@ export function initialize(frames: u32, ram: u32, meta: u32, basePfn: f64, heap:
   store<u32>(CONTROL_FRAMES, frames);
   store<u32>(CONTROL_RAM, ram);
   store<u32>(CONTROL_META, meta);
+  store<u32>(CONTROL_ORIGIN, ram - ((<u32>(<i64>basePfn)) << FRAME_SHIFT));
   store<u64>(CONTROL_BASE_PFN, <u64>(<i64>basePfn));
   store<u32>(CONTROL_HEAP, heap);
   store<u32>(CONTROL_HEAP_END, heapEnd);

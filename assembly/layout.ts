@@ -25,6 +25,7 @@ export const CONTROL_HEAP_END = 0x101c; //     u32   first byte after HEAP
 export const CONTROL_DIRECTORY = 0x1020; //    u32   sparse directory: address of its slots, 0 without one
 export const CONTROL_DIRECTORY_MASK = 0x1024; // u32 its number of slots, a power of two, minus one
 export const CONTROL_DIRECTORY_USED = 0x1028; // u32 its slots in use
+export const CONTROL_ORIGIN = 0x102c; //       u32   what to add to a physical address in the window, modulo 2^32
 export const CONTROL_FREE_HEAD = 0x1040; //    u64   free frames, a stack: low word index + 1, high word a tag against ABA
 export const CONTROL_VIRGIN = 0x1080; //       u32   index of the first frame that was never handed out
 export const CONTROL_LIVE = 0x10c0; //         u32   frames handed out now

@@ -37,7 +37,7 @@ export abstract class Mapper {
     if (status != STATUS_OK) return Reply.refuse(va, status);
     const end = pa + (bytes - format.span(0));
     const representable = end >= pa && format.page(pa, 0) == pa && format.page(end, 0) == end;
-    if (!representable || format.reserved(format.makeLeaf(end, 0, prot), 0, Space.regime(space)) != 0) {
+    if (!representable || format.reserved(format.makeLeaf(end, 0, prot), 0, true, Space.regime(space)) != 0) {
       return Reply.refuse(va, STATUS_UNREPRESENTABLE);
     }
     Space.lock(space);
@@ -177,7 +177,8 @@ export abstract class Mapper {
       if (slot == 0) return STATUS_UNBACKED;
       let leaf = Entry.load<F>(slot);
       if (level <= target || !format.present(leaf)) return STATUS_OK;
-      if (!format.leaf(leaf, level) || format.reserved(leaf, level, Space.regime(space)) != 0) return STATUS_RESERVED;
+      if (!format.leaf(leaf, level) || format.reserved(leaf, level, true, Space.regime(space)) != 0)
+        return STATUS_RESERVED;
       const table = Space.allocateTable(space);
       if (table == NO_FRAME) return STATUS_NO_MEMORY;
       do {

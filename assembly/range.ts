@@ -64,7 +64,9 @@ export abstract class Range {
   static passable<F>(space: usize, entry: u64, level: i32): bool {
     const format = changetype<F>(0);
     return (
-      format.present(entry) && !format.leaf(entry, level) && format.reserved(entry, level, Space.regime(space)) == 0
+      format.present(entry) &&
+      !format.leaf(entry, level) &&
+      format.reserved(entry, level, false, Space.regime(space)) == 0
     );
   }
 }

