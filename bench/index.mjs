@@ -61,7 +61,7 @@ async function main() {
   const started = performance.now();
   const machine = await createMachine({ leafMib: Math.max(...sections.map((section) => section.leafMib)) });
   const description = describeMachine(machine);
-  say(`${description}\n${checkAgreement(machine, options.seed)} results agree\n\n`);
+  say(`${description}\n${await checkAgreement(machine, options.seed)} results agree\n\n`);
   const tables = [];
   for (const section of sections) {
     for await (const table of section.tables(machine, options)) {

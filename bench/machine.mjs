@@ -16,8 +16,11 @@ const HEAP_BYTES = 96 << 20;
 /** Addresses of one call at most. */
 const BUFFER_ADDRESSES = 1 << 22;
 
-/** TypeScript of this project as a module: bundled, since Node 20 does not strip types. */
-export async function load(path) {
+/**
+ * TypeScript of this project as a module: bundled, since Node 20 does not strip types, with constants inlined. `copy` makes another
+ * module of it, with type feedback of its own.
+ */
+export async function load(path, copy = 0) {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL(path, import.meta.url))],
     bundle: true,
@@ -25,8 +28,9 @@ export async function load(path) {
     format: 'esm',
     platform: 'node',
     target: 'node20',
+    minifySyntax: true,
   });
-  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`);
+  return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}#${copy}`);
 }
 
 /** @param {{ leafMib: number, seed: number, random: () => number }} options */
@@ -53,8 +57,6 @@ export async function createMachine({ leafMib }) {
   const output = core.heapAllocate(8 * BUFFER_ADDRESSES) >>> 0;
   const block = core.heapAllocate(64) >>> 0;
   if (input === 0 || output === 0 || block === 0) throw new Error('the heap is too small for the buffers');
-  const { PairsWalker } = await load('./baselines/pairs.ts');
-  const { BigIntWalker } = await load('./baselines/bigints.ts');
   const native = compileWalkers();
   const machine = {
     layout,
@@ -69,15 +71,19 @@ export async function createMachine({ leafMib }) {
     callVa: new BigUint64Array(memory.buffer, block + 24, 1),
     addresses: new BigUint64Array(memory.buffer, input, BUFFER_ADDRESSES),
     results: new BigUint64Array(memory.buffer, output, BUFFER_ADDRESSES),
-    pairs: new PairsWalker(memory.buffer, space),
-    bigints: new BigIntWalker(memory.buffer, space),
-    PairsWalker,
-    BigIntWalker,
+    ...(await handWritten(memory, space)),
     native: native.walkers,
     compiler: native.compiler ?? native.reason,
   };
   machine.native?.attach(new Uint8Array(memory.buffer), block);
   return machine;
+}
+
+/** The walkers in TypeScript over one space. A copy of the module for each space, so that each is optimised for its own use. */
+async function handWritten(memory, space) {
+  const { createPairsWalker } = await load('./baselines/pairs.ts', space);
+  const { createBigIntWalker } = await load('./baselines/bigints.ts', space);
+  return { pairs: createPairsWalker(memory.buffer, space), bigints: createBigIntWalker(memory.buffer, space) };
 }
 
 /** The A bit of the entries above the leaves, which `map` leaves to the hardware. */
@@ -154,7 +160,7 @@ export function checkRows(machine, rows, prepare = () => {}) {
 }
 
 /** All walkers over damaged tables and every kind of access: each fault of the result word occurs. Returns how many results agreed. */
-export function checkAgreement(machine, seed) {
+export async function checkAgreement(machine, seed) {
   const { core, layout, memory } = machine;
   const random = generator(seed);
   const space = core.createSpace(layout.FORMAT_X86_64) >>> 0;
@@ -180,7 +186,7 @@ export function checkAgreement(machine, seed) {
     const va = at + BigInt(Math.floor(random() * 66 * 2 ** 21));
     machine.addresses[i] = i % 50 === 0 ? stray : i % 3 === 0 ? at + BigInt(i) * 0x1000n + 5n : va;
   }
-  const probe = { ...machine, space, pairs: new machine.PairsWalker(memory.buffer, space), bigints: new machine.BigIntWalker(memory.buffer, space) };
+  const probe = { ...machine, space, ...(await handWritten(memory, space)) };
   const causes = new Set();
   let agreed = 0;
   for (const access of [0, 1, 2, 4, 9, 10, 12]) {

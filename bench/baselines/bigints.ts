@@ -18,7 +18,12 @@ const INSIDE = SHIFTS.map((shift) => (1n << shift) - 1n);
 const MAPPED = BigInt(L.RESULT_MAPPED);
 const RESULT_SHIFT = BigInt(L.RESULT_SHIFT);
 
-export class BigIntWalker {
+/** The walker over one space. */
+export function createBigIntWalker(buffer: ArrayBufferLike, space: number): BigIntWalker {
+  return new BigIntWalker(buffer, space);
+}
+
+class BigIntWalker {
   private readonly entries: BigUint64Array;
   private readonly root: bigint;
   private readonly ram: number;

@@ -12,138 +12,171 @@ const A = 1 << X.X86_ACCESSED;
 const D = 1 << X.X86_DIRTY;
 const PS = 1 << X.X86_PSE;
 const NX = 1 << (X.X86_NX - 32);
-const FRAME_WORDS = 1024;
 
-export class PairsWalker {
-  private readonly words: Uint32Array;
-  private readonly root: number;
-  private readonly ram: number;
-  private readonly frames: number;
-  private readonly basePfn: number;
-  private readonly flags: number;
-  private readonly pkru: number;
-  /** Reserved bits by level, low and high word. */
-  private readonly tableReserved: Uint32Array;
-  private readonly leafReserved: Uint32Array;
+/** What stands between an author and the tables: typed-array loads and 32-bit arithmetic. */
+export function createPairsWalker(buffer: ArrayBufferLike, space: number) {
+  const words = new Uint32Array(buffer);
+  const at = (address: number) => words[address >>> 2]! | 0;
+  const rootLow = at(space + L.SPACE_ROOT);
+  const rootHigh = at(space + L.SPACE_ROOT + 4);
+  const ram = at(L.CONTROL_RAM) >>> 2;
+  const frames = at(L.CONTROL_FRAMES);
+  const basePfn = at(L.CONTROL_BASE_PFN);
+  const cr = at(space + L.SPACE_REGIME + L.REGIME_FLAGS);
+  const pkru = at(space + L.SPACE_REGIME + L.REGIME_PKRU);
+  // Reserved bits. The high words are alike at all levels; in the low words only PS at level 3 and the gaps of large leaves are.
+  const tableLow3 = at(space + L.SPACE_REGIME + L.REGIME_TABLE + 24);
+  const tableHigh = at(space + L.SPACE_REGIME + L.REGIME_TABLE + 4);
+  const leafLow2 = at(space + L.SPACE_REGIME + L.REGIME_LEAF + 16);
+  const leafLow1 = at(space + L.SPACE_REGIME + L.REGIME_LEAF + 8);
+  const leafHigh = at(space + L.SPACE_REGIME + L.REGIME_LEAF + 4);
   /** The result of the last walk. */
-  low = 0;
-  high = 0;
+  let resultLow = 0;
+  let resultHigh = 0;
 
-  constructor(buffer: ArrayBufferLike, space: number) {
-    this.words = new Uint32Array(buffer);
-    const at = (address: number) => this.words[address >>> 2]!;
-    this.root = pfnOf(at(space + L.SPACE_ROOT), at(space + L.SPACE_ROOT + 4));
-    this.ram = at(L.CONTROL_RAM) >>> 2;
-    this.frames = at(L.CONTROL_FRAMES);
-    this.basePfn = at(L.CONTROL_BASE_PFN) + at(L.CONTROL_BASE_PFN + 4) * 2 ** 32;
-    const regime = space + L.SPACE_REGIME;
-    this.flags = at(regime + L.REGIME_FLAGS);
-    this.pkru = at(regime + L.REGIME_PKRU);
-    this.tableReserved = this.words.slice((regime + L.REGIME_TABLE) >>> 2, ((regime + L.REGIME_TABLE) >>> 2) + 8);
-    this.leafReserved = this.words.slice((regime + L.REGIME_LEAF) >>> 2, ((regime + L.REGIME_LEAF) >>> 2) + 8);
+  /** Returns 1 if the address is mapped. */
+  function walk(vaLow: number, vaHigh: number, access: number): number {
+    if ((vaHigh << 16) >> 16 !== (vaHigh | 0)) return fault(L.FAULT_NON_CANONICAL, 0, 0);
+    let slot = slotOf(rootLow, rootHigh, vaHigh >>> 7);
+    if (slot < 0) return fault(L.FAULT_UNBACKED, 3, 0);
+    let low = words[slot]! | 0;
+    let high = words[slot + 1]! | 0;
+    if ((low & P) === 0) return fault(L.FAULT_ABSENT, 3, faultCode(access));
+    if (((low & tableLow3) | (high & tableHigh)) !== 0) return reserved(3, access);
+    let rights = (RW | US) & low;
+    let noExecute = high;
+
+    slot = slotOf(low, high, (vaHigh << 2) | (vaLow >>> 30));
+    if (slot < 0) return fault(L.FAULT_UNBACKED, 2, 0);
+    low = words[slot]! | 0;
+    high = words[slot + 1]! | 0;
+    if ((low & P) === 0) return fault(L.FAULT_ABSENT, 2, faultCode(access));
+    if ((low & PS) !== 0) return large(low, high, rights & low, noExecute | high, 2, vaLow, access);
+    if ((high & tableHigh) !== 0) return reserved(2, access);
+    rights &= low;
+    noExecute |= high;
+
+    slot = slotOf(low, high, vaLow >>> 21);
+    if (slot < 0) return fault(L.FAULT_UNBACKED, 1, 0);
+    low = words[slot]! | 0;
+    high = words[slot + 1]! | 0;
+    if ((low & P) === 0) return fault(L.FAULT_ABSENT, 1, faultCode(access));
+    if ((low & PS) !== 0) return large(low, high, rights & low, noExecute | high, 1, vaLow, access);
+    if ((high & tableHigh) !== 0) return reserved(1, access);
+    rights &= low;
+    noExecute |= high;
+
+    slot = slotOf(low, high, vaLow >>> 12);
+    if (slot < 0) return fault(L.FAULT_UNBACKED, 0, 0);
+    low = words[slot]! | 0;
+    high = words[slot + 1]! | 0;
+    if ((low & P) === 0) return fault(L.FAULT_ABSENT, 0, faultCode(access));
+    if ((high & leafHigh) !== 0) return reserved(0, access);
+    return arrive(low, high, rights & low, noExecute | high, 0, 0xfff, vaLow, access);
   }
 
-  /** Addresses as pairs at word `input`, result words as pairs at word `output`. Returns how many are mapped. */
-  translateBatch(input: number, output: number, count: number, access: number): number {
-    const words = this.words;
-    let mapped = 0;
-    for (let i = 0; i < count; i++) {
-      mapped += this.walk(words[input + 2 * i]!, words[input + 2 * i + 1]!, access);
-      words[output + 2 * i] = this.low;
-      words[output + 2 * i + 1] = this.high;
+  /** Index of the word where entry `index` of the table stands that an entry refers to, or -1 outside the window. */
+  function slotOf(low: number, high: number, index: number): number {
+    // A window below 16 TiB: then a PFN inside it has 32 bits.
+    const frame = (((high << 20) | (low >>> 12)) - basePfn) >>> 0;
+    if (frame >= frames || (high & 0xff000) !== 0) return -1;
+    return (ram + (frame << 10) + ((index & 511) << 1)) | 0;
+  }
+
+  function large(low: number, high: number, rights: number, noExecute: number, level: number, vaLow: number, access: number) {
+    if (((low & (level === 1 ? leafLow1 : leafLow2)) | (high & leafHigh)) !== 0) return reserved(level, access);
+    return arrive(low, high, rights, noExecute, level, level === 1 ? 0x1fffff : 0x3fffffff, vaLow, access);
+  }
+
+  function arrive(
+    low: number,
+    high: number,
+    rights: number,
+    noExecute: number,
+    level: number,
+    inside: number,
+    vaLow: number,
+    access: number,
+  ): number {
+    if (access !== 0) {
+      const refused = refuse(high, rights, noExecute & NX, access);
+      if (refused !== 0) return fault(L.FAULT_PROTECTION, level, refused);
     }
-    return mapped;
+    const flags = L.RESULT_MAPPED | rights | (low & (A | D)) | (level << L.RESULT_LEVEL_SHIFT) | ((noExecute >>> 31) << 11);
+    resultLow = (low & ~inside) | (vaLow & inside);
+    resultHigh = (high & 0xfffff) | (flags << 20);
+    return 1;
   }
 
-  /** `pages` pages from an address on. */
-  translateRange(low: number, high: number, pages: number, output: number, access: number): number {
-    const words = this.words;
-    let mapped = 0;
-    for (let i = 0; i < pages; i++) {
-      mapped += this.walk(low, high, access);
-      words[output + 2 * i] = this.low;
-      words[output + 2 * i + 1] = this.high;
-      low = (low + 4096) >>> 0;
-      if (low < 4096) high = (high + 1) >>> 0;
-    }
-    return mapped;
-  }
-
-  /** One translation, as the core's `translate` gives it: PFN, and the flags in place of the offset. */
-  translate(low: number, high: number, access: number): number {
-    this.walk(low, high, access);
-    return (this.high & 0xfffff) * 0x100000000 + (((this.low & ~0xfff) | (this.high >>> 20)) >>> 0);
-  }
-
-  private walk(vaLow: number, vaHigh: number, access: number): number {
-    if ((vaHigh << 16) >> 16 !== (vaHigh | 0)) return this.fault(L.FAULT_NON_CANONICAL, 0, 0);
-    const words = this.words;
-    let pfn = this.root;
-    let rights = RW | US;
-    let noExecute = 0;
-    for (let level = 3; ; level--) {
-      const frame = pfn - this.basePfn;
-      if (frame < 0 || frame >= this.frames) return this.fault(L.FAULT_UNBACKED, level, 0);
-      const index = (level === 3 ? vaHigh >>> 7 : level === 2 ? (vaHigh << 2) | (vaLow >>> 30) : vaLow >>> (12 + 9 * level)) & 511;
-      const slot = this.ram + frame * FRAME_WORDS + 2 * index;
-      const low = words[slot]!;
-      const high = words[slot + 1]!;
-      if ((low & P) === 0) return this.fault(L.FAULT_ABSENT, level, this.faultCode(access));
-      const leaf = level === 0 || ((low & PS) !== 0 && level <= 2);
-      const reserved = leaf ? this.leafReserved : this.tableReserved;
-      if ((low & reserved[2 * level]!) !== 0 || (high & reserved[2 * level + 1]!) !== 0) {
-        return this.fault(L.FAULT_RESERVED, level, X.X86_FAULT_P | X.X86_FAULT_RSVD | this.faultCode(access));
-      }
-      rights &= low;
-      noExecute |= high & NX;
-      if (!leaf) {
-        pfn = pfnOf(low, high);
-        continue;
-      }
-      const refused = access === 0 ? 0 : this.refuse(high, rights, noExecute, access);
-      if (refused !== 0) return this.fault(L.FAULT_PROTECTION, level, refused);
-      const flags = L.RESULT_MAPPED | rights | (low & (A | D)) | (level << L.RESULT_LEVEL_SHIFT) | (noExecute === 0 ? 0 : L.RESULT_NO_EXECUTE);
-      const insideLow = level === 0 ? 0xfff : level === 1 ? 0x1fffff : 0x3fffffff;
-      this.low = (low & ~insideLow) | (vaLow & insideLow);
-      this.high = (high & 0xfffff) | (flags << 20);
-      return 1;
-    }
-  }
-
-  private refuse(entryHigh: number, rights: number, noExecute: number, access: number): number {
-    const flags = this.flags;
+  function refuse(entryHigh: number, rights: number, noExecute: number, access: number): number {
     const user = (access & L.ACCESS_USER) !== 0;
     const userPage = (rights & US) !== 0;
     const write = (access & L.ACCESS_WRITE) !== 0;
     let refused = user && !userPage;
     let key = false;
     if ((access & L.ACCESS_EXECUTE) !== 0) {
-      if ((flags & L.CR_NXE) !== 0 && noExecute !== 0) refused = true;
-      if (!user && userPage && (flags & L.CR_SMEP) !== 0) refused = true;
+      if ((cr & L.CR_NXE) !== 0 && noExecute !== 0) refused = true;
+      if (!user && userPage && (cr & L.CR_SMEP) !== 0) refused = true;
     } else {
-      if (!user && userPage && (flags & (L.CR_SMAP | L.CR_AC)) === L.CR_SMAP) refused = true;
-      if (write && (rights & RW) === 0 && (user || (flags & L.CR_WP) !== 0)) refused = true;
-      if ((flags & L.CR_PKE) !== 0 && userPage) {
-        const pair = this.pkru >>> (((entryHigh >>> (X.X86_PKEY - 32)) & 15) << 1);
-        key = (pair & 1) !== 0 || ((pair & 2) !== 0 && write && (user || (flags & L.CR_WP) !== 0));
+      if (!user && userPage && (cr & (L.CR_SMAP | L.CR_AC)) === L.CR_SMAP) refused = true;
+      if (write && (rights & RW) === 0 && (user || (cr & L.CR_WP) !== 0)) refused = true;
+      if ((cr & L.CR_PKE) !== 0 && userPage) {
+        const pair = pkru >>> (((entryHigh >>> (X.X86_PKEY - 32)) & 15) << 1);
+        key = (pair & 1) !== 0 || ((pair & 2) !== 0 && write && (user || (cr & L.CR_WP) !== 0));
       }
     }
     if (!refused && !key) return 0;
-    return X.X86_FAULT_P | this.faultCode(access) | (key ? X.X86_FAULT_PK : 0);
+    return X.X86_FAULT_P | faultCode(access) | (key ? X.X86_FAULT_PK : 0);
   }
 
-  private faultCode(access: number): number {
-    const fetch = (access & L.ACCESS_EXECUTE) !== 0 && (this.flags & (L.CR_NXE | L.CR_SMEP)) !== 0;
-    return ((access & L.ACCESS_WRITE) !== 0 ? X.X86_FAULT_W : 0) | ((access & L.ACCESS_USER) !== 0 ? X.X86_FAULT_U : 0) | (fetch ? X.X86_FAULT_I : 0);
+  function faultCode(access: number): number {
+    const fetch = (access & L.ACCESS_EXECUTE) !== 0 && (cr & (L.CR_NXE | L.CR_SMEP)) !== 0;
+    return (
+      ((access & L.ACCESS_WRITE) !== 0 ? X.X86_FAULT_W : 0) |
+      ((access & L.ACCESS_USER) !== 0 ? X.X86_FAULT_U : 0) |
+      (fetch ? X.X86_FAULT_I : 0)
+    );
   }
 
-  private fault(cause: number, level: number, code: number): number {
-    this.low = (level << L.FAULT_LEVEL_SHIFT) | (code << L.FAULT_CODE_SHIFT);
-    this.high = cause << (L.FAULT_CAUSE_SHIFT - 32);
+  function reserved(level: number, access: number): number {
+    return fault(L.FAULT_RESERVED, level, X.X86_FAULT_P | X.X86_FAULT_RSVD | faultCode(access));
+  }
+
+  function fault(cause: number, level: number, code: number): number {
+    resultLow = (level << L.FAULT_LEVEL_SHIFT) | (code << L.FAULT_CODE_SHIFT);
+    resultHigh = cause << (L.FAULT_CAUSE_SHIFT - 32);
     return 0;
   }
-}
 
-function pfnOf(low: number, high: number): number {
-  return (high & 0xfffff) * 0x100000 + (low >>> 12);
+  return {
+    /** Addresses as pairs at word `input`, result words as pairs at word `output`. Returns how many are mapped. */
+    translateBatch(input: number, output: number, count: number, access: number): number {
+      let mapped = 0;
+      for (let i = 0; i < count; i++) {
+        mapped += walk(words[input + 2 * i]! | 0, words[input + 2 * i + 1]! | 0, access);
+        words[output + 2 * i] = resultLow;
+        words[output + 2 * i + 1] = resultHigh;
+      }
+      return mapped;
+    },
+
+    /** `pages` pages from an address on. */
+    translateRange(low: number, high: number, pages: number, output: number, access: number): number {
+      let mapped = 0;
+      for (let i = 0; i < pages; i++) {
+        mapped += walk(low, high, access);
+        words[output + 2 * i] = resultLow;
+        words[output + 2 * i + 1] = resultHigh;
+        low = (low + 4096) | 0;
+        if (low >>> 12 === 0) high = (high + 1) | 0;
+      }
+      return mapped;
+    },
+
+    /** One translation, as the core's `translate` gives it: PFN, and the flags in place of the offset. */
+    translate(low: number, high: number, access: number): number {
+      walk(low, high, access);
+      return (resultHigh & 0xfffff) * 0x100000000 + (((resultLow & ~0xfff) | (resultHigh >>> 20)) >>> 0);
+    },
+  };
 }
