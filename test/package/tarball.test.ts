@@ -1,0 +1,177 @@
+// The package as a user gets it: packed, installed into an empty folder without network, and used from there.
+//
+// Needs a build in build/, as `npm test` makes it; packing runs no scripts, so tests beside this one keep their build.
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+const run = promisify(execFile);
+const CAPTURE = resolve('test/fixtures/captures/x86_64-4l-nopti.ptpg.gz');
+
+/**
+ * What a page downloads to translate its first address: the library and the release core in base64, minified by the user's bundler.
+ * At 0.1.0 that was 85 KB, 25 KB after gzip.
+ */
+const BUDGET_BYTES = 100_000;
+
+let home: string;
+let packed: string[];
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'pagewalk-'));
+  const { stdout } = await npm('.', 'pack', '--ignore-scripts', '--json', '--pack-destination', home);
+  // npm 11 and later key the report by package name.
+  const report = Object.values(JSON.parse(stdout)) as { filename: string; files: { path: string }[] }[];
+  const [{ filename, files }] = report as [(typeof report)[0]];
+  packed = files.map(({ path }) => path);
+  await writeFile(join(home, 'package.json'), '{ "private": true, "type": "module" }\n');
+  await npm(home, 'install', '--offline', '--no-audit', '--no-fund', join(home, filename));
+}, 120_000);
+
+afterAll(() => rm(home, { recursive: true, force: true }));
+
+test('it brings no other package', async () => {
+  const installed = await readdir(join(home, 'node_modules'));
+  expect(installed.filter((name) => !name.startsWith('.'))).toEqual(['pagewalk']);
+});
+
+test('it holds what a user reads or runs, and nothing else', () => {
+  const wanted =
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|src\/.*\.ts|assembly\/.*\.ts|build\/(index|cli)\.js(\.map)?|build\/chunks\/.*\.js(\.map)?|build\/types\/.*\.d\.ts)$/;
+  expect(packed.filter((path) => !wanted.test(path))).toEqual([]);
+  for (const path of ['LICENSE', 'README.md', 'build/index.js', 'build/cli.js', 'build/types/src/index.d.ts']) {
+    expect(packed).toContain(path);
+  }
+});
+
+const TRANSLATE = `
+  const { PhysicalMemory } = await import('pagewalk');
+  const memory = await PhysicalMemory.create({ sizeBytes: 1 << 20 });
+  const space = memory.createAddressSpace();
+  space.map(0x7000, 0xabc000, 4096, { read: true, user: true });
+  const found = space.translate(0x7123, 'user-read');
+  console.log(found.kind, found.pa.toString(16));
+`;
+
+test('the library translates an address', async () => {
+  expect(await node(TRANSLATE)).toBe('mapped abc123\n');
+});
+
+test('without SharedArrayBuffer one thread still translates', async () => {
+  const withoutSharing = `delete globalThis.SharedArrayBuffer; ${TRANSLATE}`;
+  expect(await node(withoutSharing)).toBe('mapped abc123\n');
+});
+
+test('without SharedArrayBuffer sharing fails with one error that says what to do', async () => {
+  const message = await node(`
+    delete globalThis.SharedArrayBuffer;
+    const { PhysicalMemory } = await import('pagewalk');
+    const memory = await PhysicalMemory.create({ sizeBytes: 1 << 20 });
+    const messages = new Set();
+    try { memory.share(); } catch (error) { messages.add(error.message); }
+    await PhysicalMemory.create({ shared: true }).catch((error) => messages.add(error.message));
+    console.log([...messages].join('|'));
+  `);
+  expect(message).not.toContain('|');
+  expect(message).toMatch(/SharedArrayBuffer is missing.*Cross-Origin-Opener-Policy.*shared: false/);
+});
+
+test('importing it compiles nothing', async () => {
+  const compiled = await node(`
+    let compiled = 0;
+    for (const name of ['compile', 'instantiate']) {
+      const original = WebAssembly[name];
+      WebAssembly[name] = (...rest) => { compiled++; return original(...rest); };
+    }
+    const { Module } = WebAssembly;
+    WebAssembly.Module = class extends Module { constructor(...rest) { compiled++; super(...rest); } };
+    await import('pagewalk');
+    console.log(compiled);
+  `);
+  expect(compiled).toBe('0\n');
+});
+
+test.each(['nodenext', 'bundler'])(
+  'its types need ES2022 only (%s resolution)',
+  async (resolution) => {
+    const file = `consumer-${resolution}.ts`;
+    await writeFile(
+      join(home, file),
+      `import { PhysicalMemory, type Translation, hex } from 'pagewalk';
+     const memory: PhysicalMemory = await PhysicalMemory.create();
+     const found: Translation = memory.createAddressSpace({ format: 'x86-64-la57' }).translate(0x1000n, 'read');
+     export const text: string = found.kind === 'mapped' ? hex(found.pa) : found.cause;
+     // @ts-expect-error: a format that does not exist
+     memory.createAddressSpace({ format: 'vax' });
+    `,
+    );
+    const tsc = resolve('node_modules/typescript/bin/tsc');
+    const module = resolution === 'bundler' ? 'esnext' : 'nodenext';
+    const options = ['--strict', '--noEmit', '--skipLibCheck', 'false', '--target', 'es2022', '--lib', 'es2022'];
+    const { stdout } = await run(
+      process.execPath,
+      [tsc, ...options, '--module', module, '--moduleResolution', resolution, file],
+      { cwd: home },
+    ).catch((error: { stdout: string }) => error);
+    expect(stdout).toBe('');
+  },
+  60_000,
+);
+
+test('a bundler takes the library without configuration, and within the size budget', async () => {
+  const { outputFiles } = await build({
+    stdin: { contents: `export { PhysicalMemory } from 'pagewalk';`, resolveDir: home },
+    outdir: join(home, 'bundle'),
+    chunkNames: '[name]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    minify: true,
+    platform: 'browser',
+    write: false,
+  });
+  const loaded = outputFiles.filter(({ path }) => !/\/(chaos|explore)-[^/]+$/.test(path));
+  expect(outputFiles.length - loaded.length).toBe(2);
+  const bytes = loaded.reduce((sum, { contents }) => sum + contents.length, 0);
+  const gzipped = loaded.reduce((sum, { contents }) => sum + gzipSync(contents).length, 0);
+  console.log(`the library with the release core: ${bytes} bytes minified, ${gzipped} after gzip`);
+  expect(bytes).toBeLessThan(BUDGET_BYTES);
+});
+
+test('the pagewalk command prints its help and its version', async () => {
+  const { version } = JSON.parse(await readFile('package.json', 'utf8')) as { version: string };
+  expect((await pagewalk('--help')).stdout).toMatch(/^Usage: pagewalk/);
+  expect((await pagewalk('--version')).stdout).toBe(`${version}\n`);
+});
+
+test('the pagewalk command walks a capture', async () => {
+  const { stdout } = await pagewalk('walk', CAPTURE, '--root', '0x3090000', '--json');
+  const last = JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') as { mappings: number; holes: number };
+  expect(last.mappings).toBeGreaterThan(0);
+  expect(last.holes).toBe(0);
+});
+
+function npm(cwd: string, ...parameters: string[]) {
+  return run('npm', parameters, { cwd, env: plainEnvironment() });
+}
+
+function pagewalk(...parameters: string[]) {
+  return npm(home, 'exec', '--offline', '--no', '--', 'pagewalk', ...parameters);
+}
+
+/** Runs a module in the folder the package is installed in. */
+async function node(code: string): Promise<string> {
+  const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', code], { cwd: home });
+  return stdout;
+}
+
+/** Without what `npm test` tells its scripts: it would bind the inner npm to this repository. */
+function plainEnvironment(): NodeJS.ProcessEnv {
+  const told = /^(npm_(package|lifecycle|config_local_prefix|command|execpath)|INIT_CWD)/i;
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !told.test(name)));
+}
