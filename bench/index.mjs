@@ -5,15 +5,19 @@
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { checkAgreement, createMachine, describeMachine } from './machine.mjs';
 import { hot } from './hot.mjs';
+import { large } from './large.mjs';
+import { listing } from './listing.mjs';
+import { checkAgreement, createMachine, describeMachine } from './machine.mjs';
 import { random } from './random.mjs';
 import { range } from './range.mjs';
 import { sequential } from './sequential.mjs';
+import { single } from './single.mjs';
 import { skewed } from './skewed.mjs';
 import { jsonRows, print } from './table.mjs';
+import { touch } from './touch.mjs';
 
-const SECTIONS = [hot, sequential, random, skewed, range];
+const SECTIONS = [hot, sequential, random, skewed, range, large, touch, single, listing];
 
 const HELP = `npm run bench -- [SECTION ...] [options]
 
@@ -71,7 +75,9 @@ async function main() {
     }
   }
   const verdicts = tables.flatMap((table) => table.verdicts);
-  say(`${verdicts.filter((v) => v.ok).length} of ${verdicts.length} targets met, ${((performance.now() - started) / 1000).toFixed(0)} s\n`);
+  say(
+    `${verdicts.filter((v) => v.ok).length} of ${verdicts.length} targets met, ${((performance.now() - started) / 1000).toFixed(0)} s\n`,
+  );
   if (values.write) writeResults(description, tables, options);
 }
 
@@ -79,7 +85,10 @@ function writeResults(description, tables, options) {
   const date = new Date().toISOString().slice(0, 10);
   const command = `npm run bench -- --seed ${options.seed} --batch ${options.batch} --far ${options.far}`;
   const body = tables.map((table) => `\`\`\`text\n${print(table)}\`\`\`\n`).join('\n');
-  writeFileSync(new URL('results.md', import.meta.url), `# Results\n\n${date} · ${description}\n\n\`${command}\`\n\n${body}`);
+  writeFileSync(
+    new URL('results.md', import.meta.url),
+    `# Results\n\n${date} · ${description}\n\n\`${command}\`\n\n${body}`,
+  );
 }
 
 function sectionNamed(name) {
@@ -90,6 +99,7 @@ function sectionNamed(name) {
 
 function count(name) {
   const value = Number(values[name]);
-  if (!Number.isSafeInteger(value) || value < 1) throw new Error(`--${name} must be a positive integer, got ${values[name]}`);
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new Error(`--${name} must be a positive integer, got ${values[name]}`);
   return value;
 }

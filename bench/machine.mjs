@@ -40,7 +40,11 @@ export async function createMachine({ leafMib }) {
   const pages = leafMib * (2 ** 20 / 8);
   const frames = leafMib * 256 + 4096;
   const ram = align(layout.HEAP + HEAP_BYTES + frames * layout.META_BYTES, 2 ** 21);
-  const memory = new WebAssembly.Memory({ initial: Math.ceil((ram + frames * PAGE) / 65536), maximum: 65536, shared: true });
+  const memory = new WebAssembly.Memory({
+    initial: Math.ceil((ram + frames * PAGE) / 65536),
+    maximum: 65536,
+    shared: true,
+  });
   const module = new WebAssembly.Module(Buffer.from(base64, 'base64'));
   const core = new WebAssembly.Instance(module, { env: { memory } }).exports;
   core.initialize(frames, ram, layout.HEAP + HEAP_BYTES, 0, layout.HEAP, layout.HEAP + HEAP_BYTES);
@@ -169,13 +173,29 @@ export async function checkAgreement(machine, seed) {
   const at = 0x1234_0000_0000n;
   for (let n = 0; n < 64; n++) {
     // Two tables of small pages, then one large page, with rights by turns.
-    const prot = layout.PROT_READ | ((n * 2) & 14) | (n % 7 === 0 ? layout.PROT_ACCESSED : 0) | ((n % 3) << layout.PROT_PKEY_SHIFT);
-    core.map(space, at + (BigInt(n) << 21n), BigInt(n) << 21n, n % 5 === 0 ? 0x200000n : 0x150000n, prot, n % 5 === 0 ? 1 : 0);
+    const prot =
+      layout.PROT_READ |
+      ((n * 2) & 14) |
+      (n % 7 === 0 ? layout.PROT_ACCESSED : 0) |
+      ((n % 3) << layout.PROT_PKEY_SHIFT);
+    core.map(
+      space,
+      at + (BigInt(n) << 21n),
+      BigInt(n) << 21n,
+      n % 5 === 0 ? 0x200000n : 0x150000n,
+      prot,
+      n % 5 === 0 ? 1 : 0,
+    );
   }
   const view = new DataView(memory.buffer);
   for (let n = 0; n < 200; n++) {
     const level = n % 8 === 0 ? 1 : 0;
-    const slot = core.entryAddress(space, at + BigInt(Math.floor(random() * 64)) * 0x200000n + BigInt(Math.floor(random() * 512)) * 0x1000n, level) >>> 0;
+    const slot =
+      core.entryAddress(
+        space,
+        at + BigInt(Math.floor(random() * 64)) * 0x200000n + BigInt(Math.floor(random() * 512)) * 0x1000n,
+        level,
+      ) >>> 0;
     if (slot === 0) continue;
     const bit = [0n, 1n, 2n, 50n, 63n, 45n][(n >> 3) % 6];
     view.setBigUint64(slot, view.getBigUint64(slot, true) ^ (1n << bit), true);
@@ -193,7 +213,11 @@ export async function checkAgreement(machine, seed) {
     const rows = batchRows(probe, count, access, { best: ['memoBatch', 'groupsBatch'] });
     checkRows(probe, rows);
     agreed += count;
-    for (let i = 0; i < count; i++) causes.add(Number((machine.results[i] >> BigInt(layout.FAULT_CAUSE_SHIFT)) & 15n) * (((machine.results[i] >> 52n) & 1n) === 0n ? 1 : 0));
+    for (let i = 0; i < count; i++)
+      causes.add(
+        Number((machine.results[i] >> BigInt(layout.FAULT_CAUSE_SHIFT)) & 15n) *
+          (((machine.results[i] >> 52n) & 1n) === 0n ? 1 : 0),
+      );
   }
   // One damaged table page after the other is left to the process: the space is small.
   core.closeSpace(space);
@@ -204,7 +228,11 @@ export async function checkAgreement(machine, seed) {
 /** The machine without a name: model, number of processors, caches are what the model says. */
 export function describeMachine(machine) {
   const model = cpus()[0]?.model.trim() ?? 'unknown processor';
-  return [`${model}, ${cpus().length} × ${process.arch}`, `Node ${process.versions.node}, V8 ${process.versions.v8}`, `C: ${machine.compiler}`].join(' · ');
+  return [
+    `${model}, ${cpus().length} × ${process.arch}`,
+    `Node ${process.versions.node}, V8 ${process.versions.v8}`,
+    `C: ${machine.compiler}`,
+  ].join(' · ');
 }
 
 function align(value, to) {

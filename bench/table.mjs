@@ -17,7 +17,12 @@ export async function translations(machine, options, { title, count, address, be
   }
   const rows = batchRows(machine, count, access, { best, bigintCount: Math.min(count, options.quick ? 4096 : 65536) });
   checkRows(machine, rows);
-  return table(options, { title, rows, parameters: `${count} addresses a call, seed ${options.seed}`, judge: judge(targets) });
+  return table(options, {
+    title,
+    rows,
+    parameters: `${count} addresses a call, seed ${options.seed}`,
+    judge: judge(targets),
+  });
 }
 
 /** Times the rows. The first is the ×1.00 row. @returns {Promise<Table>} */
@@ -57,10 +62,12 @@ export function print({ title, parameters, baseline, rows, verdicts, notes, unit
   for (const row of rows) {
     const ratio = `×${(row.nanoseconds / base.nanoseconds).toFixed(2)}`;
     const spread = `${figure(row.low)} to ${figure(row.high)}`;
-    lines.push(`  ${row.name.padEnd(width)}  ${figure(row.nanoseconds).padStart(7)} ${unit}  ${ratio.padStart(7)}  ${spread}`);
+    lines.push(
+      `  ${row.name.padEnd(width)}  ${figure(row.nanoseconds).padStart(7)} ${unit}  ${ratio.padStart(7)}  ${spread}`,
+    );
   }
   for (const { text, ratio, atMost, ok } of verdicts) {
-    lines.push(`  ${ok ? 'ok  ' : 'miss'}  ${text}: ×${ratio.toFixed(2)}, at most ${atMost.toFixed(2)}`);
+    lines.push(`  ${ok ? 'ok  ' : 'miss'}  ${text}: ×${ratio.toFixed(3)}, at most ${atMost.toFixed(2)}`);
   }
   for (const note of notes ?? []) lines.push(`  ${note}`);
   return `${lines.join('\n')}\n`;

@@ -83,7 +83,15 @@ export function createPairsWalker(buffer: ArrayBufferLike, space: number) {
     return (ram + (frame << 10) + ((index & 511) << 1)) | 0;
   }
 
-  function large(low: number, high: number, rights: number, noExecute: number, level: number, vaLow: number, access: number) {
+  function large(
+    low: number,
+    high: number,
+    rights: number,
+    noExecute: number,
+    level: number,
+    vaLow: number,
+    access: number,
+  ) {
     if (((low & (level === 1 ? leafLow1 : leafLow2)) | (high & leafHigh)) !== 0) return reserved(level, access);
     return arrive(low, high, rights, noExecute, level, level === 1 ? 0x1fffff : 0x3fffffff, vaLow, access);
   }
@@ -102,7 +110,8 @@ export function createPairsWalker(buffer: ArrayBufferLike, space: number) {
       const refused = refuse(high, rights, noExecute & NX, access);
       if (refused !== 0) return fault(L.FAULT_PROTECTION, level, refused);
     }
-    const flags = L.RESULT_MAPPED | rights | (low & (A | D)) | (level << L.RESULT_LEVEL_SHIFT) | ((noExecute >>> 31) << 11);
+    const flags =
+      L.RESULT_MAPPED | rights | (low & (A | D)) | (level << L.RESULT_LEVEL_SHIFT) | ((noExecute >>> 31) << 11);
     resultLow = (low & ~inside) | (vaLow & inside);
     resultHigh = (high & 0xfffff) | (flags << 20);
     return 1;

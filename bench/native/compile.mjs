@@ -24,7 +24,9 @@ export function compileWalkers() {
     for (const compiler of [process.env.CC, 'cc', 'gcc', 'clang']) {
       if (!compiler) continue;
       const dynamic = process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : [];
-      const made = spawnSync(compiler, [...FLAGS, ...dynamic, '-I', directory, '-o', addon, ...sources], { encoding: 'utf8' });
+      const made = spawnSync(compiler, [...FLAGS, ...dynamic, '-I', directory, '-o', addon, ...sources], {
+        encoding: 'utf8',
+      });
       if (made.error) continue;
       if (made.status !== 0) {
         reason = `${compiler} failed: ${made.stderr.split('\n').find((line) => line.includes('error')) ?? made.stderr}`;
@@ -43,7 +45,10 @@ export function compileWalkers() {
 /** The integers that the core and the C walkers must agree on, as `#define`s. */
 function layoutHeader() {
   const lines = LAYOUTS.flatMap((path) => readFileSync(new URL(path, import.meta.url), 'utf8').split('\n'));
-  return lines.flatMap((line) => /^export const (\w+) = (\w+);/.exec(line)?.slice(1).join(' ') ?? []).map((pair) => `#define ${pair}\n`).join('');
+  return lines
+    .flatMap((line) => /^export const (\w+) = (\w+);/.exec(line)?.slice(1).join(' ') ?? [])
+    .map((pair) => `#define ${pair}\n`)
+    .join('');
 }
 
 function describe(compiler) {
