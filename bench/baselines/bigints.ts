@@ -52,7 +52,7 @@ class BigIntWalker {
   translateBatch(input: number, output: number, count: number, access: number): number {
     let mapped = 0;
     for (let i = 0; i < count; i++) {
-      const result = this.walk(this.entries[input + i]!, access);
+      const result = this.walk(this.entries[input + i] as bigint, access);
       this.entries[output + i] = result;
       if (((result >> RESULT_SHIFT) & MAPPED) !== 0n) mapped++;
     }
@@ -66,11 +66,11 @@ class BigIntWalker {
     for (let level = 3; ; level--) {
       const frame = (table >> 12n) - this.basePfn;
       if (frame < 0n || frame >= this.frames) return fault(L.FAULT_UNBACKED, level, 0);
-      const index = (va >> SHIFTS[level]!) & 511n;
-      const entry = this.entries[this.ram + Number(frame) * 512 + Number(index)]!;
+      const index = (va >> (SHIFTS[level] as bigint)) & 511n;
+      const entry = this.entries[this.ram + Number(frame) * 512 + Number(index)] as bigint;
       if ((entry & P) === 0n) return fault(L.FAULT_ABSENT, level, this.faultCode(access));
       const leaf = level === 0 || ((entry & PS) !== 0n && level <= 2);
-      const reserved = leaf ? this.leafReserved[level]! : this.tableReserved[level]!;
+      const reserved = (leaf ? this.leafReserved[level] : this.tableReserved[level]) as bigint;
       if ((entry & reserved) !== 0n) {
         return fault(L.FAULT_RESERVED, level, X.X86_FAULT_P | X.X86_FAULT_RSVD | this.faultCode(access));
       }
@@ -81,7 +81,7 @@ class BigIntWalker {
       }
       const refused = access === 0 ? 0 : this.refuse(entry, rights, access);
       if (refused !== 0) return fault(L.FAULT_PROTECTION, level, refused);
-      const inside = INSIDE[level]!;
+      const inside = INSIDE[level] as bigint;
       let flags = MAPPED | (rights & (RW | US)) | (entry & (A | D)) | BigInt(level << L.RESULT_LEVEL_SHIFT);
       if ((rights & NX) === 0n) flags |= BigInt(L.RESULT_NO_EXECUTE);
       return (entry & PFN_MASK & ~inside) | (va & inside) | (flags << RESULT_SHIFT);

@@ -16,7 +16,7 @@ const NX = 1 << (X.X86_NX - 32);
 /** What stands between an author and the tables: typed-array loads and 32-bit arithmetic. */
 export function createPairsWalker(buffer: ArrayBufferLike, space: number) {
   const words = new Uint32Array(buffer);
-  const at = (address: number) => words[address >>> 2]! | 0;
+  const at = (address: number) => (words[address >>> 2] as number) | 0;
   const rootLow = at(space + L.SPACE_ROOT);
   const rootHigh = at(space + L.SPACE_ROOT + 4);
   const ram = at(L.CONTROL_RAM) >>> 2;
@@ -39,8 +39,8 @@ export function createPairsWalker(buffer: ArrayBufferLike, space: number) {
     if ((vaHigh << 16) >> 16 !== (vaHigh | 0)) return fault(L.FAULT_NON_CANONICAL, 0, 0);
     let slot = slotOf(rootLow, rootHigh, vaHigh >>> 7);
     if (slot < 0) return fault(L.FAULT_UNBACKED, 3, 0);
-    let low = words[slot]! | 0;
-    let high = words[slot + 1]! | 0;
+    let low = (words[slot] as number) | 0;
+    let high = (words[slot + 1] as number) | 0;
     if ((low & P) === 0) return fault(L.FAULT_ABSENT, 3, faultCode(access));
     if (((low & tableLow3) | (high & tableHigh)) !== 0) return reserved(3, access);
     let rights = (RW | US) & low;
@@ -48,8 +48,8 @@ export function createPairsWalker(buffer: ArrayBufferLike, space: number) {
 
     slot = slotOf(low, high, (vaHigh << 2) | (vaLow >>> 30));
     if (slot < 0) return fault(L.FAULT_UNBACKED, 2, 0);
-    low = words[slot]! | 0;
-    high = words[slot + 1]! | 0;
+    low = (words[slot] as number) | 0;
+    high = (words[slot + 1] as number) | 0;
     if ((low & P) === 0) return fault(L.FAULT_ABSENT, 2, faultCode(access));
     if ((low & PS) !== 0) return large(low, high, rights & low, noExecute | high, 2, vaLow, access);
     if ((high & tableHigh) !== 0) return reserved(2, access);
@@ -58,8 +58,8 @@ export function createPairsWalker(buffer: ArrayBufferLike, space: number) {
 
     slot = slotOf(low, high, vaLow >>> 21);
     if (slot < 0) return fault(L.FAULT_UNBACKED, 1, 0);
-    low = words[slot]! | 0;
-    high = words[slot + 1]! | 0;
+    low = (words[slot] as number) | 0;
+    high = (words[slot + 1] as number) | 0;
     if ((low & P) === 0) return fault(L.FAULT_ABSENT, 1, faultCode(access));
     if ((low & PS) !== 0) return large(low, high, rights & low, noExecute | high, 1, vaLow, access);
     if ((high & tableHigh) !== 0) return reserved(1, access);
@@ -68,8 +68,8 @@ export function createPairsWalker(buffer: ArrayBufferLike, space: number) {
 
     slot = slotOf(low, high, vaLow >>> 12);
     if (slot < 0) return fault(L.FAULT_UNBACKED, 0, 0);
-    low = words[slot]! | 0;
-    high = words[slot + 1]! | 0;
+    low = (words[slot] as number) | 0;
+    high = (words[slot + 1] as number) | 0;
     if ((low & P) === 0) return fault(L.FAULT_ABSENT, 0, faultCode(access));
     if ((high & leafHigh) !== 0) return reserved(0, access);
     return arrive(low, high, rights & low, noExecute | high, 0, 0xfff, vaLow, access);
@@ -162,7 +162,7 @@ export function createPairsWalker(buffer: ArrayBufferLike, space: number) {
     translateBatch(input: number, output: number, count: number, access: number): number {
       let mapped = 0;
       for (let i = 0; i < count; i++) {
-        mapped += walk(words[input + 2 * i]! | 0, words[input + 2 * i + 1]! | 0, access);
+        mapped += walk((words[input + 2 * i] as number) | 0, (words[input + 2 * i + 1] as number) | 0, access);
         words[output + 2 * i] = resultLow;
         words[output + 2 * i + 1] = resultHigh;
       }
