@@ -353,19 +353,10 @@ export class X86Tables<Depth> {
     return (effective & (NX | PFN_MASK)) | ((effective & (P | RW | US | A | D)) << RESULT_SHIFT) | (va & 0xfff);
   }
 
-  /** `effective` for two entries at once. */
+  /** The bits of a leaf of level 0 that say which frame; they stand in a result word where they stand in the entry. */
   @inline
-  effectiveV(entries: v128, packed: u32): v128 {
-    const kept = i64x2.splat(<u64>packed | ~(RW | US));
-    return v128.or(v128.and(entries, kept), i64x2.splat((<u64>packed) << X86_NX));
-  }
-
-  /** `leafResult` for two at once, of page-aligned addresses. */
-  @inline
-  leafResultV(effective: v128): v128 {
-    const frame = v128.and(effective, i64x2.splat(NX | PFN_MASK));
-    const flags = v128.and(effective, i64x2.splat(P | RW | US | A | D));
-    return v128.or(frame, i64x2.shl(flags, RESULT_SHIFT));
+  leafFrame(entry: u64): u64 {
+    return entry & PFN_MASK;
   }
 
   /** `(entry & tableTest) == tableNeed`: a present entry of level 1 that refers to a table and needs no A bit. */
