@@ -38,6 +38,23 @@ const SHOWN = new Set(['P', 'RW', 'US', 'NX', 'PS']);
 /** In a run these may differ from page to page. */
 const SHOWN_OF_RUN = new Set([...SHOWN, 'A', 'D']);
 
+/** Texts made before: a listing has millions of entries, of few kinds. */
+const attributeTexts = new Map<number, string>();
+const MOST_TEXTS = 4096;
+
+function attributesOf(format: Format, { entry, level }: Mapping, run: boolean): string {
+  // The bits that are no address (bit 12, PAT of large pages, among them), the level, the format.
+  const bits = Number(entry & 0x1fffn) + Number(entry >> 52n) * 2 ** 13;
+  const key = bits + ((format.id * 8 + level) * 2 + (run ? 1 : 0)) * 2 ** 25;
+  let text = attributeTexts.get(key);
+  if (text === undefined) {
+    text = fieldNames(decodeEntry(format, entry, level), run ? SHOWN_OF_RUN : SHOWN);
+    if (attributeTexts.size >= MOST_TEXTS) attributeTexts.clear();
+    attributeTexts.set(key, text);
+  }
+  return text;
+}
+
 /** The lines above the table of who maps `frame`. */
 export function frameHead(frame: PhysicalAddress): string {
   return `frame ${hex(frame)} is mapped by\n${tableHead()}`;
@@ -53,8 +70,8 @@ export function tableLine(format: Format, record: Mapping | Hole, frame?: Physic
   const bytes = size(record.sizeBytes).padStart(SIZE_WIDTH);
   if (record.kind === 'hole') return `${range}  ${'-'.padEnd(PA_WIDTH)}  ${bytes}  hole: ${holeText(record)}`;
   const pageBytes = pageBytesOf(format, record.level);
-  const pages = record.sizeBytes / BigInt(pageBytes);
-  const attributes = fieldNames(decodeEntry(format, record.entry, record.level), pages === 1n ? SHOWN : SHOWN_OF_RUN);
+  const pages = Number(record.sizeBytes) / pageBytes; // exact: both are multiples of 4096 below 2^65
+  const attributes = attributesOf(format, record, pages > 1);
   const made = `${count(pages)} x ${pageSize(pageBytes)}`.padStart(PAGES_WIDTH);
   const cells = [range, column(record.pa, PA_DIGITS), bytes, perm(record.rights), made, attributes];
   if (frame !== undefined && record.level > 0) cells.push(`(the frame is at ${hex(record.va + frame - record.pa)})`);

@@ -25,8 +25,8 @@ export const PA_DIGITS = 13;
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB', 'EiB'] as const;
 
-/** A size in the largest unit in which it is whole, or else with one decimal: `4 KiB`, `2 MiB`, `600 KiB`, `1.5 GiB`. */
-export function size(bytes: bigint): string {
+/** A size in the largest unit that is not larger, with a decimal if it is not whole: `4 KiB`, `600 KiB`, `1.5 GiB`. */
+export function size(bytes: bigint | number): string {
   let unit = 0;
   let scaled = Number(bytes);
   while (scaled >= 1024 && unit < UNITS.length - 1) {
@@ -38,8 +38,9 @@ export function size(bytes: bigint): string {
 
 /** A page size: `4K`, `2M`, `1G`. */
 export function pageSize(bytes: number): string {
-  const text = size(BigInt(bytes));
-  return text.replace(/ (.)iB$/, '$1');
+  let unit = 0;
+  for (let rest = bytes; rest >= 1024; rest /= 1024) unit += 1;
+  return `${bytes / 1024 ** unit}${UNITS[unit]?.[0]}`;
 }
 
 /** Bytes of the pages that a level maps. */
