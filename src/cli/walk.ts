@@ -35,6 +35,8 @@ interface WalkOptions {
 
 /** More tables than this do not fit in a memory of the core. */
 const MOST_TABLES = 900_000;
+/** Less than 64 MiB of them, and there is no use in trying. */
+const FEWEST_TABLES = 16_384;
 const MOST_COMPLAINTS = 5;
 
 export function walkCommand(): Command {
@@ -91,7 +93,7 @@ async function walk(path: string, options: WalkOptions): Promise<void> {
 
 async function answer(image: Image, options: WalkOptions): Promise<void> {
   const { format, root, physicalBits, nx, va, pa } = options;
-  const memory = await PhysicalMemory.createSparse({ pages: Math.min(image.pages, MOST_TABLES), shared: false });
+  const memory = await memoryFor(image.pages);
   const space = memory.openAddressSpace({ format, root, regime: { physicalBits, nxe: nx } });
   const output = new Output(process.stdout);
   try {
@@ -101,6 +103,19 @@ async function answer(image: Image, options: WalkOptions): Promise<void> {
     await output.end();
   }
   if (output.interrupted) process.exit(EXIT_INTERRUPTED);
+}
+
+/** Room for every page of the image, or as much as the process may have: only tables are put there. */
+async function memoryFor(imagePages: number): Promise<PhysicalMemory> {
+  let pages = Math.min(imagePages, MOST_TABLES);
+  for (;;) {
+    try {
+      return await PhysicalMemory.createSparse({ pages, shared: false });
+    } catch (error) {
+      if (!(error instanceof RangeError) || pages <= FEWEST_TABLES) throw error;
+      pages = Math.max(FEWEST_TABLES, pages >> 1);
+    }
+  }
 }
 
 function complainOf({ name, problems }: Image): void {
