@@ -105,7 +105,7 @@ export abstract class Lister {
         continue;
       }
       if (Range.passable<F>(space, entry, level)) break;
-      const reserved = format.reserved(entry, level, true, Space.regime(space)) != 0;
+      const reserved = format.reserved(entry, level, format.leaf(entry, level), Space.regime(space)) != 0;
       const pa = format.page(entry, level) | (at & (span - 1));
       if (!reserved && (pa > paLast || pa + (next - at - 1) < paFirst)) {
         at = next;
