@@ -7,7 +7,8 @@ import type { Processor } from './x86.ts';
 export type Found = { va: bigint; size: bigint; entry: bigint } & (
   | { kind: 'page'; pa: bigint; level: number; write: boolean; user: boolean; execute: boolean }
   | { kind: 'reserved'; pa: bigint }
-  | { kind: 'unbacked' | 'loop'; table: bigint }
+  | { kind: 'unbacked'; table: bigint }
+  | { kind: 'loop'; table: bigint }
 );
 
 type Rights = { write: boolean; user: boolean; execute: boolean };
