@@ -192,13 +192,31 @@ export const RUN_FLAGS = 32; // u32   RESULT_* flags that all levels leave; of a
 export const RUN_HOLE = 36; //  u32   0, or HOLE_*
 export const RUN_BYTES = 40;
 
-export const LIST_MORE = 0; //    no room was left: take the records and call again
+export const LIST_MORE = 0; //    no room or no time was left: take the records and call again
 export const LIST_DONE = 1; //    all was looked at
 export const LIST_MISSING = 2; // the last record is a hole whose table is not in memory; the cursor stands before it
 
 export const HOLE_UNBACKED = 1; // the table is not in physical memory
 export const HOLE_LOOP = 2; //     the table is its own ancestor
 export const HOLE_RESERVED = 3; // the entry has reserved bits set
+
+// ---- Range-flush trackers (flush/track.ts): one block ---------------------------------------------------------------
+
+export const TRACK_POLICY = 0; //   u32   TRACK_EXACT, TRACK_SPAN, TRACK_FULL
+export const TRACK_LIMIT = 4; //    u32   most ranges of a plan
+export const TRACK_CEILING = 8; //  u32   most invalidations of a plan; 0: no ceiling
+export const TRACK_COUNT = 12; //   u32   ranges now
+export const TRACK_STRIDE = 16; //  u32   log2 of the smallest page that was added
+export const TRACK_ADDS = 20; //    u32   ranges that were added since the reset
+export const TRACK_RANGES = 64; //  (u64 first byte, u64 last byte) × (limit + 1), ascending and disjoint
+
+export const TRACK_EXACT = 0;
+export const TRACK_SPAN = 1;
+export const TRACK_FULL = 2;
+
+export const PLAN_NONE = 0;
+export const PLAN_RANGES = 1;
+export const PLAN_FULL = 2;
 
 // ---- Status of calls that change tables or frames ----------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 //
 // Guarantees: records come in ascending order of virtual address and do not overlap; every address of the cursor's range that a
 // walk would map is in exactly one record; what could not be followed is in a record of its own, a hole. A table that is its
-// own ancestor (a recursive mapping, or damage) is a hole unless the cursor says to follow it. A call may end after any record
-// and goes on from the cursor. It runs beside changes: each leaf is reported as it was when it was read.
+// own ancestor (a recursive mapping, or damage) is a hole unless the cursor says to follow it. A call ends after a bounded number
+// of table rows, for shared tables can make a list endless, and the next one goes on from the cursor. It runs beside changes: each leaf is reported as it was when it was read.
 
 import {
   CURSOR_FOLD,
@@ -35,16 +35,20 @@ import { Range } from "./range";
 import { Space } from "./space";
 import { Place, Trail, Walk } from "./walk";
 
+/** A row is at most 512 slots: a call takes a few milliseconds. */
+const ROWS_A_CALL: u32 = 4096;
+
 export abstract class Lister {
   /**
    * Goes on from the cursor and writes records (RUN_*) to `out`, which has room for `capacity`, after the CURSOR_USED that are
-   * there already; with folding, the last of those may grow. Sets CURSOR_USED and CURSOR_STATE. The cursor's range lies in
+   * there already; with folding, the last of those may grow. It may add none and still have more to say. Sets CURSOR_USED and CURSOR_STATE. The cursor's range lies in
    * one canonical half.
    */
   static list<F>(space: usize, cursor: usize, out: usize, capacity: u32): void {
     const last = load<u64>(cursor, CURSOR_LAST);
     let at = load<u64>(cursor, CURSOR_NEXT);
     let state: u32 = LIST_MORE;
+    let rows = ROWS_A_CALL;
     do {
       const place = Walk.survey<F>(space, at);
       const level = Place.level(place);
@@ -65,7 +69,7 @@ export abstract class Lister {
       if (next == at && load<u32>(cursor, CURSOR_USED) == capacity) break;
       at = next;
       if (at == 0 || at > last) state = LIST_DONE;
-    } while (state == LIST_MORE);
+    } while (state == LIST_MORE && --rows > 0);
     store<u64>(cursor, at, CURSOR_NEXT);
     store<u32>(cursor, state, CURSOR_STATE);
   }
@@ -106,7 +110,7 @@ export abstract class Lister {
       }
       if (Range.passable<F>(space, entry, level)) break;
       const reserved = format.reserved(entry, level, format.leaf(entry, level), Space.regime(space)) != 0;
-      const pa = format.page(entry, level) | (at & (span - 1));
+      const pa = reserved ? 0 : format.page(entry, level) | (at & (span - 1));
       if (!reserved && (pa > paLast || pa + (next - at - 1) < paFirst)) {
         at = next;
         continue;

@@ -39,7 +39,12 @@ export class Output {
   /** Is it time to call `turn`? */
   get due(): boolean {
     if (this.#block.length >= BLOCK_CHARS) return true;
-    return this.#lines % 32 === 0 && performance.now() - this.#turnedAt >= TURN_MS;
+    return this.#lines % 32 === 0 && this.late;
+  }
+
+  /** Has the event loop waited long enough for its turn? */
+  get late(): boolean {
+    return performance.now() - this.#turnedAt >= TURN_MS;
   }
 
   /** Writes what was collected, waits until the reader took it, and gives the event loop a turn. */

@@ -147,7 +147,13 @@ async function list(space: AddressSpace, image: Image, options: WalkOptions, out
   for (const frame of pa ?? [undefined]) {
     const before = summary.mappings;
     if (!json && frame === undefined) output.line(tableHead());
-    for (const record of space.mappings(listOptions(image, options, frame))) {
+    for (const record of space.mappingsWithProgress(listOptions(image, options, frame))) {
+      if (record.kind === 'progress') {
+        progress.show(() => `${count(summary.mappings)} mappings, at ${hex(record.va)}`);
+        if (output.late) await output.turn();
+        if (output.interrupted) break;
+        continue;
+      }
       if (record.kind === 'mapping') {
         limited = summary.mappings >= limit;
         if (limited) break;

@@ -4,7 +4,7 @@ export type { BatchOptions } from './batch.ts';
 export { Batch } from './batch.ts';
 export type { DecodedEntry, EntryField, Format, FormatName } from './formats.ts';
 export { decodeEntry, FORMATS, formatNamed } from './formats.ts';
-export type { Hole, ListOptions, Mapping } from './mappings.ts';
+export type { Hole, ListOptions, Mapping, Progress } from './mappings.ts';
 export type { Audit, FrameInfo, MemoryOptions, SharedHandle } from './memory.ts';
 export { PhysicalMemory } from './memory.ts';
 export type { Protection } from './protection.ts';

@@ -84,6 +84,13 @@ export interface ListOptions {
   readonly fetch?: Fetch;
 }
 
+/** Where a list stands, a few milliseconds after the last record: shared tables can make it long where nothing is mapped. */
+export interface Progress {
+  readonly kind: 'progress';
+  /** The address it goes on from. */
+  readonly va: VirtualAddress;
+}
+
 const WHYS: Readonly<Record<number, Hole['why']>> = {
   [HOLE_UNBACKED]: 'table-not-in-memory',
   [HOLE_LOOP]: 'loop',
@@ -95,6 +102,11 @@ const CAPACITY = 1024;
 
 /** The list that `AddressSpace.mappings` returns. */
 export function* listMappings(space: AddressSpace, options: ListOptions): Generator<Mapping | Hole> {
+  for (const record of listWithProgress(space, options)) if (record.kind !== 'progress') yield record;
+}
+
+/** The list that `AddressSpace.mappingsWithProgress` returns. */
+export function* listWithProgress(space: AddressSpace, options: ListOptions): Generator<Mapping | Hole | Progress> {
   const { memory } = space;
   const { core, view } = memory;
   const from = virtualAddress(options.from ?? 0n, 'from');
@@ -137,6 +149,7 @@ export function* listMappings(space: AddressSpace, options: ListOptions): Genera
           new Uint8Array(view.buffer).copyWithin(records, records + ready * RUN_BYTES, records + used * RUN_BYTES);
         }
         view.setUint32(cursor + CURSOR_USED, used - ready, true);
+        if (!done) yield { kind: 'progress', va: view.getBigUint64(cursor + CURSOR_NEXT, true) as VirtualAddress };
       }
     }
   } finally {

@@ -41,7 +41,14 @@ import {
 } from '../units.ts';
 import { Batch } from './batch.ts';
 import { type DecodedEntry, decodeEntry, FORMATS, type Format } from './formats.ts';
-import { type Hole, type ListOptions, listMappings, type Mapping } from './mappings.ts';
+import {
+  type Hole,
+  type ListOptions,
+  listMappings,
+  listWithProgress,
+  type Mapping,
+  type Progress,
+} from './mappings.ts';
 import type { PhysicalMemory } from './memory.ts';
 import { type Protection, protectionBits } from './protection.ts';
 import type { PteAddress } from './pte.ts';
@@ -299,6 +306,11 @@ export class AddressSpace {
   /** All mappings in ascending order, folded into runs unless asked otherwise, and the holes where tables could not be followed. */
   mappings(options: ListOptions = {}): Generator<Mapping | Hole> {
     return listMappings(this, options);
+  }
+
+  /** As `mappings`, with a word on how far it is every few milliseconds, for whoever must stay responsive. */
+  mappingsWithProgress(options: ListOptions = {}): Generator<Mapping | Hole | Progress> {
+    return listWithProgress(this, options);
   }
 
   /** Who maps frame `frame`: a scan of the tables. For many frames, make a `reverseMap`. */

@@ -29,6 +29,14 @@ test('Ctrl-C ends at once, with a summary of exactly what was listed', async () 
   expect(last).toMatchObject({ mappings: lines.length - 1, bytes: (lines.length - 1) * 4096, interrupted: true });
 });
 
+test('Ctrl-C ends a search that finds nothing for ever', async () => {
+  const child = cli.start(['walk', 'endless.ptpg', '--root', '0x1000', '--pa', '0xfffff000', '--json']);
+  await sleep(700);
+  child.kill('SIGINT');
+  const [status] = await once(child, 'close');
+  expect(status).toBe(130);
+});
+
 test('Ctrl-C ends it although the reader takes nothing', async () => {
   const child = cli.start(ENDLESS);
   await once(child.stdout, 'readable');
