@@ -8,6 +8,7 @@ import { type Build, compileCore } from '../../src/core/compile.ts';
 import type { CoreExports, CoreMemory, CoreModule } from '../../src/core/exports.ts';
 import { createCoreMemory, instantiateCore, type Suspend } from '../../src/core/instantiate.ts';
 
+export type { CoreExports };
 export { layout };
 
 export interface RigOptions {
