@@ -26,6 +26,7 @@ const ASSEMBLY = [
   'map',
   'list',
   'batch',
+  'flush/',
   'index',
 ];
 const SRC = ['units', 'core/', 'machine/', 'image/', 'report/', 'index', 'cli/'];
