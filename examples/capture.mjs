@@ -1,21 +1,17 @@
 // @ts-check
-// The page tables of a real Linux kernel, out of a capture of its physical memory (the format is in
-// test/fixtures/captures/README.md): list what is mapped, explain one address, find who maps a frame.
-import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
-import { hex, PhysicalMemory, pfn, physicalAddress } from 'pagewalk';
+// The page tables of a real Linux kernel, out of a capture of its physical memory: list what is mapped, translate one
+// address, find who maps a frame.
+import { fileURLToPath } from 'node:url';
+import { hex, openImage, PhysicalMemory, pfnOf, physicalAddress } from 'pagewalk';
 
-const capture = gunzipSync(readFileSync(new URL('../test/fixtures/captures/x86_64-4l-nopti.ptpg.gz', import.meta.url)));
-const pages = new Map();
-for (let at = 16; at < capture.length; at += 8 + 4096) {
-  pages.set(capture.readBigUInt64LE(at), capture.subarray(at + 8, at + 8 + 4096));
-}
+const path = fileURLToPath(new URL('../test/fixtures/captures/x86_64-4l-nopti.ptpg.gz', import.meta.url));
+const image = await openImage(path);
 
 // Tables lie anywhere in physical memory; each is brought when a walk first comes to it.
-const memory = await PhysicalMemory.createSparse({ pages: pages.size });
+const memory = await PhysicalMemory.createSparse({ pages: image.pages });
 const space = memory.openAddressSpace({ root: physicalAddress(0x3090000) });
-/** @param {bigint} table */
-const fetch = (table) => pages.get(table);
+/** @param {import('pagewalk').PhysicalAddress} table */
+const fetch = (table) => image.page(table);
 
 let runs = 0;
 let bytes = 0n;
@@ -26,12 +22,15 @@ for (const record of space.mappings({ fetch })) {
 }
 console.log(`${runs} runs, ${bytes / 1024n} KiB`);
 
-const code = space.translate(0x401000, 'user-execute');
+const code = space.translate(0x401000, 'user-execute', fetch);
 if (code.kind === 'mapped') {
   console.log('0x401000 →', hex(code.pa));
-  for (const { va, level } of space.mappingsOf(pfn(Number(code.pa >> 12n))))
-    console.log('mapped at', hex(va), 'level', level);
+  for (const { va, level } of space.mappingsOf(pfnOf(code.pa))) console.log('mapped at', hex(va), 'level', level);
 }
+
+space.dispose();
+memory.dispose();
+await image.close();
 
 /* Prints:
 317 runs, 196832 KiB
