@@ -5,6 +5,7 @@
 import {
   AGENT_BYTES,
   AGENT_EPOCH,
+  AGENT_LOCKS,
   AGENT_REGIONS,
   AGENT_REPLY,
   AGENT_TABLES,
@@ -13,11 +14,16 @@ import {
   AGENT_WALKS,
   AGENTS,
   CONTROL_AGENTS,
+  HELD_LOCKS,
   MAX_AGENTS,
+  NOBODY,
 } from "./layout";
 import { Shared } from "./atomic";
 
-let block: usize = 0;
+// Before an instance is attached it is nobody: MAX_AGENTS, with the block at NOBODY. As literals, for anything else would make
+// the compiler add a start function; `become` refuses to compile if they are stale.
+let self: i32 = 64;
+let block: usize = 0x202000;
 let blocking: bool = false;
 
 export abstract class Agent {
@@ -27,7 +33,7 @@ export abstract class Agent {
       const candidate = Agent.blockOf(id);
       if (Shared.compareExchange<u32>(candidate + AGENT_TAKEN, 0, 1) != 0) continue;
       Shared.add<u32>(CONTROL_AGENTS, 1);
-      block = candidate;
+      Agent.become(id);
       blocking = mayBlock;
       return id;
     }
@@ -41,11 +47,49 @@ export abstract class Agent {
   static detach(id: i32): bool {
     const gone = Agent.blockOf(id);
     if (id < 0 || id >= MAX_AGENTS || Shared.load<u32>(gone + AGENT_TAKEN) == 0) return false;
+    memory.fill(gone + AGENT_LOCKS, 0, HELD_LOCKS * 4);
     Shared.store<u32>(gone + AGENT_EPOCH, 0);
     Shared.store<u32>(gone + AGENT_TAKEN, 0);
     Shared.sub<u32>(CONTROL_AGENTS, 1);
-    if (gone == block) block = 0;
+    if (gone == block) Agent.become(MAX_AGENTS);
     return true;
+  }
+
+  private static become(id: i32): void {
+    if (MAX_AGENTS != 64 || NOBODY != 0x202000) ERROR("stale initial values");
+    self = id;
+    block = Agent.blockOf(id);
+  }
+
+  /** What this agent writes into the locks it holds: never 0. */
+  @inline
+  static number(): u32 {
+    return <u32>(self + 1);
+  }
+
+  // ---- the locks this agent holds or waits for
+
+  @inline
+  static noteLock(p: usize): void {
+    for (let slot = block + AGENT_LOCKS, n = HELD_LOCKS; n > 0; --n, slot += 4) {
+      if (load<u32>(slot) != 0) continue;
+      store<u32>(slot, <u32>p);
+      return;
+    }
+  }
+
+  @inline
+  static forgetLock(p: usize): void {
+    for (let slot = block + AGENT_LOCKS, n = HELD_LOCKS; n > 0; --n, slot += 4) {
+      if (load<u32>(slot) != <u32>p) continue;
+      store<u32>(slot, 0);
+      return;
+    }
+  }
+
+  @inline
+  static lockOf(id: i32, n: i32): u32 {
+    return load<u32>(Agent.blockOf(id) + AGENT_LOCKS + ((<usize>n) << 2));
   }
 
   @inline

@@ -1,39 +1,47 @@
 // Compiles the core three times (release, chaos, explore), checks what each module may contain, and writes it to
 // `build/` as .wasm, as text, and as a JavaScript module that holds the bytes in base64.
-// The static-data check repeats in `test/core/builds.test.ts`; here it stops a bad build before anyone runs it.
+//
+// Guarantees: `build/` changes only when all three are good, file by file by renaming, so whoever reads it meanwhile finds whole
+// files. The checks repeat in `test/package/builds.test.ts`; here they stop a bad build before anyone runs it.
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 
-for (const target of ['release', 'chaos', 'explore']) {
-  const { error, stderr } = await asc.main(['--config', 'asconfig.json', '--target', target]);
-  if (error) {
-    console.error(stderr.toString());
-    process.exit(1);
-  }
-  if (target === 'explore') asyncify(target);
-  const bytes = readFileSync(`build/${target}.wasm`);
+const fresh = mkdtempSync('build/.fresh-');
+try {
+  for (const target of ['release', 'chaos', 'explore']) await compile(target);
+  for (const file of readdirSync(fresh)) renameSync(`${fresh}/${file}`, `build/${file}`);
+} catch (error) {
+  console.error(String(error.message));
+  process.exitCode = 1;
+} finally {
+  rmSync(fresh, { recursive: true, force: true });
+}
+
+async function compile(target) {
+  const [module, text] = [`${fresh}/${target}.wasm`, `${fresh}/${target}.wat`];
+  const options = ['--config', 'asconfig.json', '--target', target, '--outFile', module, '--textFile', text];
+  const { error, stderr } = await asc.main(options);
+  if (error) throw new Error(stderr.toString());
+  if (target === 'explore') asyncify(module, text);
+  const bytes = readFileSync(module);
   const problems = check(bytes, target);
-  if (problems.length > 0) {
-    console.error(`build/${target}.wasm has ${problems.join('; ')}`);
-    process.exit(1);
-  }
-  writeFileSync(`build/${target}.js`, `export const base64 =\n  '${bytes.toString('base64')}';\n`);
-  writeFileSync(`build/${target}.d.ts`, 'export declare const base64: string;\n');
+  if (problems.length > 0) throw new Error(`${target}.wasm has ${problems.join('; ')}`);
+  writeFileSync(`${fresh}/${target}.js`, `export const base64 =\n  '${bytes.toString('base64')}';\n`);
+  writeFileSync(`${fresh}/${target}.d.ts`, 'export declare const base64: string;\n');
   console.log(`build/${target}.wasm ${bytes.length} bytes`);
 }
 
 /** Binaryen's Asyncify over the import that suspends, between optimisations. */
-function asyncify(target) {
+function asyncify(module, text) {
   const tool = (name) => fileURLToPath(new URL(`bin/${name}`, import.meta.resolve('binaryen')));
   const features = ['--enable-threads', '--enable-simd', '--enable-bulk-memory', '--enable-nontrapping-float-to-int'];
   const passes = ['-O3', '--asyncify', '--pass-arg=asyncify-imports@point.suspend', '-O3'];
-  const module = `build/${target}.wasm`;
   const run = (name, ...options) =>
     execFileSync(process.execPath, [tool(name), module, ...options], { stdio: 'inherit' });
   run('wasm-opt', ...features, ...passes, '-o', module);
-  run('wasm-dis', '-o', `build/${target}.wat`);
+  run('wasm-dis', '-o', text);
 }
 
 function check(bytes, target) {

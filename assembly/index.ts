@@ -20,9 +20,11 @@ import {
 } from "./layout";
 import { Agent } from "./agent";
 import { Batch } from "./batch";
+import { Tracker } from "./flush/track";
 import { Frames, NO_FRAME } from "./frame";
 import { Heap } from "./heap";
 import { Lister } from "./list";
+import { Spinlock } from "./lock/spinlock";
 import { Mapper } from "./map";
 import { Point } from "./point";
 import { Entry } from "./pte/entry";
@@ -56,6 +58,11 @@ export function attach(mayBlock: bool): i32 {
 
 export function detach(agent: i32): bool {
   return Agent.detach(agent);
+}
+
+/** Frees the locks that `agent`, which runs no more, held; returns how many. Call it before `detach`. */
+export function breakLocks(agent: i32): u32 {
+  return Spinlock.breakLocks(agent);
 }
 
 /** Chaos build: seeds the delays at scheduling points. */
@@ -243,6 +250,38 @@ export function list(space: usize, cursor: usize, output: usize, capacity: u32):
   if (la57(space)) Lister.list<X86_64_LA57>(space, cursor, output, capacity);
   else Lister.list<X86_64>(space, cursor, output, capacity);
   Rcu.readUnlock();
+}
+
+// ---- flush/track.ts
+
+export function initializeTracker(tracker: usize, policy: u32, limit: u32, ceiling: u32): void {
+  Tracker.initialize(tracker, policy, limit, ceiling);
+}
+
+export function resetTracker(tracker: usize): void {
+  Tracker.reset(tracker);
+}
+
+/** Adds `pages` pages of 4 KiB from `vpn`, mapped by pages of 2^`strideShift` bytes. */
+export function trackRange(tracker: usize, vpn: f64, pages: f64, strideShift: u32): void {
+  const first = (<u64>(<i64>vpn)) << FRAME_SHIFT;
+  Tracker.add(tracker, first, first + (((<u64>(<i64>pages)) << FRAME_SHIFT) - 1), strideShift);
+}
+
+/** Adds `count` single pages whose numbers stand at `vpns` as doubles. */
+export function trackPages(tracker: usize, vpns: usize, count: u32, strideShift: u32): void {
+  for (let n: u32 = 0; n < count; ++n) {
+    const first = (<u64>(<i64>load<f64>(vpns + ((<usize>n) << 3)))) << FRAME_SHIFT;
+    Tracker.add(tracker, first, first | 0xfff, strideShift);
+  }
+}
+
+export function planFlush(tracker: usize): u32 {
+  return Tracker.plan(tracker);
+}
+
+export function plannedInvalidations(tracker: usize): f64 {
+  return <f64>(<i64>Tracker.invalidations(tracker));
 }
 
 // ---- pte/entry.ts: by linear address of the entry

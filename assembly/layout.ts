@@ -2,7 +2,7 @@
 //
 //   0          nothing: address 0 means "none", so nothing may live there
 //   CONTROL    one page of words that all agents share (drawn below)
-//   AGENTS     MAX_AGENTS blocks of AGENT_BYTES: what one instance of the core owns (drawn below)
+//   AGENTS     MAX_AGENTS + 1 blocks of AGENT_BYTES: what one instance of the core owns (drawn below)
 //   HEAP       control blocks that come and go: address spaces, batch buffers, the sparse directory
 //   META       16 bytes for each frame of RAM, in PFN order
 //   RAM        the frames themselves, 4 KiB each, aligned to FRAME_BYTES
@@ -47,10 +47,13 @@ export const MAGIC = 0x50574b31;
 
 export const AGENTS = 0x2000;
 export const MAX_AGENTS = 64;
+export const NOBODY = 0x202000; // one block more, AGENTS + MAX_AGENTS * AGENT_BYTES: for instances that are no agent
+export const HELD_LOCKS = 8;
 export const AGENT_BYTES = 0x8000;
 
 export const AGENT_EPOCH = 0x0; //       u32   epoch in which this agent reads tables, 0 outside; a line of its own
 export const AGENT_TAKEN = 0x40; //      u32   1 while an instance owns the block
+export const AGENT_LOCKS = 0x48; //      u32 × HELD_LOCKS  addresses of the locks it holds or waits for, 0 where none
 export const AGENT_REPLY = 0x80; //      64 B  what a call returns beside its result, by call (drawn in its docstring)
 export const AGENT_TRAIL = 0xc0; //      the entries that the last explain met: TRAIL_STRIDE bytes a level, level 0 first
 export const AGENT_WALKS = 0x400; //     batch.ts: one u32 for each walk in flight, BATCH_WALKS of them
@@ -74,7 +77,7 @@ export const TRAIL_LEVELS = 5;
 export const TRAIL_ENTERED = 1; // the table is not in physical memory
 export const TRAIL_READ = 2; //    the entry was read
 
-export const HEAP = 0x202000; // AGENTS + MAX_AGENTS * AGENT_BYTES
+export const HEAP = 0x20a000; // NOBODY + AGENT_BYTES
 
 // ---- META: one frame ---------------------------------------------------------------------------------------------
 
@@ -228,6 +231,10 @@ export const STATUS_NOT_LIVE = 4; //      the frame is free: a double free
 export const STATUS_UNREPRESENTABLE = 5; // an entry for this address and protection would have reserved bits set
 export const STATUS_NON_CANONICAL = 6; // the range leaves the canonical addresses
 export const STATUS_RESERVED = 7; //      an entry on the way has reserved bits set
+
+// ---- Locks -------------------------------------------------------------------------------------------------------
+
+export const LOCK_SLEEPERS = 0x10000; // in a lock word, beside the holder's number
 
 // ---- Scheduling points -------------------------------------------------------------------------------------------
 

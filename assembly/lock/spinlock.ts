@@ -1,10 +1,13 @@
-// A lock over one word: 0 free, 1 held, 2 held and somebody sleeps.
+// A lock over one word: 0 free, else the holder's number (agent + 1), with SLEEPERS set if somebody sleeps on the word.
 //
 // Guarantees: mutual exclusion, and that a waiter does not burn the machine: it spins for about as long as a wake-up
 // takes, then sleeps on the word (Drepper, "Futexes Are Tricky", mutex 2). An agent that may not block, like the main
-// thread of a page, goes on spinning. Lock order: a space's lock before the RCU lock before the heap lock.
+// thread of a page, goes on spinning. The word says who holds it, and each agent's block says what it holds or wants, so that
+// a hang can be explained and the locks of an agent that died can be broken (`breakLocks`).
+//
+// Lock order: a space's lock before the RCU lock before the heap lock.
 
-import { POINT_LOCK } from "../layout";
+import { BUILD_EXPLORE, HELD_LOCKS, LOCK_SLEEPERS, POINT_LOCK } from "../layout";
 import { Agent } from "../agent";
 import { Shared } from "../atomic";
 import { Point } from "../point";
@@ -15,26 +18,52 @@ const SPINS = 20000;
 export abstract class Spinlock {
   @inline
   static lock(p: usize): void {
+    Agent.noteLock(p);
     Point.at(p, POINT_LOCK);
-    if (atomic.cmpxchg<u32>(p, 0, 1) != 0) Spinlock.wait(p);
+    if (atomic.cmpxchg<u32>(p, 0, Agent.number()) != 0) Spinlock.wait(p);
   }
 
   @inline
   static unlock(p: usize): void {
-    if (Shared.exchange<u32>(p, 0) == 2) atomic.notify(p, 1);
+    if ((Shared.exchange<u32>(p, 0) & LOCK_SLEEPERS) != 0) atomic.notify(p, 1);
+    Agent.forgetLock(p);
   }
 
   private static wait(p: usize): void {
+    if (BUILD == BUILD_EXPLORE) {
+      // The explorer runs on only when the word is free, so this loop is left at once.
+      do Point.at(p, POINT_LOCK);
+      while (atomic.cmpxchg<u32>(p, 0, Agent.number()) != 0);
+      return;
+    }
     for (let n = 0; n < SPINS; ++n) {
-      if (atomic.load<u32>(p) == 0) {
-        Point.at(p, POINT_LOCK);
-        if (atomic.cmpxchg<u32>(p, 0, 1) == 0) return;
-      }
+      if (atomic.load<u32>(p) != 0) continue;
+      Point.at(p, POINT_LOCK);
+      if (atomic.cmpxchg<u32>(p, 0, Agent.number()) == 0) return;
     }
     while (true) {
       Point.at(p, POINT_LOCK);
-      if (atomic.xchg<u32>(p, 2) == 0) return;
-      if (Agent.mayBlock()) atomic.wait<i32>(p, 2, -1);
+      const holder = atomic.load<u32>(p);
+      if (holder == 0) {
+        // Others may sleep still: whoever slept takes it with the mark.
+        if (atomic.cmpxchg<u32>(p, 0, Agent.number() | LOCK_SLEEPERS) == 0) return;
+        continue;
+      }
+      const marked = holder | LOCK_SLEEPERS;
+      if (holder != marked && atomic.cmpxchg<u32>(p, holder, marked) != holder) continue;
+      if (Agent.mayBlock()) atomic.wait<i32>(p, <i32>marked, -1);
     }
+  }
+
+  /** Frees what agent `id`, which runs no more, held. Returns how many locks: what they guard may be half changed. */
+  static breakLocks(id: i32): u32 {
+    let broken: u32 = 0;
+    for (let n = 0; n < HELD_LOCKS; ++n) {
+      const p = <usize>Agent.lockOf(id, n);
+      if (p == 0 || (Shared.load<u32>(p) & ~LOCK_SLEEPERS) != <u32>(id + 1)) continue;
+      if ((Shared.exchange<u32>(p, 0) & LOCK_SLEEPERS) != 0) atomic.notify(p, 1);
+      ++broken;
+    }
+    return broken;
   }
 }

@@ -19,6 +19,7 @@ export interface CoreExports {
 
   attach(mayBlock: boolean): number;
   detach(agent: number): number;
+  breakLocks(agent: number): number;
   tuneChaos(seed: number, oneIn: number, longest: number): void;
 
   // ---- frame.ts, rcu.ts, heap.ts
@@ -69,6 +70,15 @@ export interface CoreExports {
   // ---- list.ts
 
   list(space: number, cursor: number, output: number, capacity: number): void;
+
+  // ---- flush/track.ts
+
+  initializeTracker(tracker: number, policy: number, limit: number, ceiling: number): void;
+  resetTracker(tracker: number): void;
+  trackRange(tracker: number, vpn: number, pages: number, strideShift: number): void;
+  trackPages(tracker: number, vpns: number, count: number, strideShift: number): void;
+  planFlush(tracker: number): number;
+  plannedInvalidations(tracker: number): number;
 
   // ---- pte/entry.ts: by linear address of the entry
 

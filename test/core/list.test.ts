@@ -46,8 +46,8 @@ function runOf(found: Found, from: bigint): Run {
   const [va, size] = [found.va + skipped, found.size - skipped];
   if (found.kind === 'loop') return { va, pa: found.table, size, entry, flags: 0, hole: layout.HOLE_LOOP };
   if (found.kind === 'unbacked') return { va, pa: found.table, size, entry, flags: 0, hole: layout.HOLE_UNBACKED };
+  if (found.kind === 'reserved') return { va, pa: 0n, size, entry, flags: 0, hole: layout.HOLE_RESERVED };
   const pa = found.pa + skipped;
-  if (found.kind === 'reserved') return { va, pa, size, entry, flags: 0, hole: layout.HOLE_RESERVED };
   const flags =
     layout.RESULT_MAPPED |
     (found.write ? layout.RESULT_WRITABLE : 0) |

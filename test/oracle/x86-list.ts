@@ -6,7 +6,7 @@ import type { Processor } from './x86.ts';
 
 export type Found = { va: bigint; size: bigint; entry: bigint } & (
   | { kind: 'page'; pa: bigint; level: number; write: boolean; user: boolean; execute: boolean }
-  | { kind: 'reserved'; pa: bigint }
+  | { kind: 'reserved' }
   | { kind: 'unbacked'; table: bigint }
   | { kind: 'loop'; table: bigint }
 );
@@ -33,7 +33,7 @@ export function findAll(
       if (leaf) reserved |= (size - 1n) & ~0x1fffn;
       const pa = entry & 0xffffffffff000n & ~(size - 1n);
       if ((entry & reserved) !== 0n) {
-        found.push({ kind: 'reserved', va, size, entry, pa });
+        found.push({ kind: 'reserved', va, size, entry });
         continue;
       }
       const now = {
