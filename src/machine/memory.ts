@@ -319,6 +319,22 @@ export class PhysicalMemory {
     return AGENTS + this.#agent * AGENT_BYTES + AGENT_TRAIL;
   }
 
+  /** The number of this object among those that are joined to the memory, 0 to 63. */
+  get agent(): number {
+    return this.#agent;
+  }
+
+  /**
+   * Gives up on a thread that ended without disposing of its memory: frees the locks it held and lets freed pages go that waited
+   * for it. Returns how many locks it held: if it is not 0, a change of tables was cut short, and what that left is undefined
+   * between before and after. @throws RangeError if nobody of that number is joined.
+   */
+  releaseAgent(agent: number): number {
+    const broken = this.core.breakLocks(agent) >>> 0;
+    if (this.core.detach(agent) === 0) throw new RangeError(`"agent" ${agent} is not joined to this memory`);
+    return broken;
+  }
+
   /** Leaves the memory. What was allocated in it stays; call once, last. */
   dispose(): void {
     if (this.#disposed) return;

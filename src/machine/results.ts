@@ -93,14 +93,20 @@ const ACCESS_BITS: Readonly<Record<Access, number>> = {
   'user-execute': ACCESS_EXECUTE | ACCESS_USER,
 };
 
-/** ACCESS_* of an access; of none, 0: the mapping, whoever may use it. @throws RangeError naming what was passed. */
-export function accessBits(access: Access | undefined): number {
-  if (access === undefined) return 0;
+/** An access as the core takes it. */
+export type AccessBits = number & { readonly __accessBits: never };
+
+/** No access: the mapping, whoever may use it. */
+export const NO_ACCESS = 0 as AccessBits;
+
+/** What `…Page` calls take in place of an access, to be made once. @throws RangeError naming what was passed. */
+export function accessBits(access: Access | undefined): AccessBits {
+  if (access === undefined) return NO_ACCESS;
   const bits = ACCESS_BITS[access];
   if (bits === undefined) {
     throw new RangeError(`"access" must be one of ${Object.keys(ACCESS_BITS).join(', ')}, got ${String(access)}`);
   }
-  return bits;
+  return bits as AccessBits;
 }
 
 /** The rights in RESULT_* flags. */

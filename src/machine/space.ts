@@ -53,7 +53,15 @@ import type { PhysicalMemory } from './memory.ts';
 import { type Protection, protectionBits } from './protection.ts';
 import type { PteAddress } from './pte.ts';
 import { DEFAULT_REGIME, type Regime, regimeBits } from './regime.ts';
-import { type Access, accessBits, decodeResult, type PageResult, type Translation } from './results.ts';
+import {
+  type Access,
+  type AccessBits,
+  accessBits,
+  decodeResult,
+  NO_ACCESS,
+  type PageResult,
+  type Translation,
+} from './results.ts';
 import { ReverseMap } from './reverse.ts';
 import { SoftTlb } from './softtlb.ts';
 
@@ -230,14 +238,17 @@ export class AddressSpace {
     return { result, levels, missing };
   }
 
-  /** As `translate`, of a page, without allocating: read the result with `isMappedPage` and `frameOfPage`. */
-  translatePage(page: Vpn, access = 0): PageResult {
+  /**
+   * As `translate`, of a page, without allocating: read the result with `isMappedPage` and `frameOfPage`. `access` is what
+   * `accessBits` made of an access, once; 0 asks for the mapping, whoever may use it.
+   */
+  translatePage(page: Vpn, access: AccessBits = NO_ACCESS): PageResult {
     return this.memory.core.translate(this.handle, page, access) as PageResult;
   }
 
-  /** As `access`, of a page, without allocating; `access` is ACCESS_* bits, ACCESS_TOUCH included. */
-  accessPage(page: Vpn, access: number): PageResult {
-    return this.memory.core.access(this.handle, page, access) as PageResult;
+  /** As `access`, of a page, without allocating. */
+  accessPage(page: Vpn, access: AccessBits): PageResult {
+    return this.memory.core.access(this.handle, page, access | ACCESS_TOUCH) as PageResult;
   }
 
   /** Where the entry for `va` at `level` stands, for `PhysicalMemory.pte`; undefined if the walk ends above it. */
