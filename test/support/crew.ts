@@ -31,13 +31,14 @@ export interface Report {
   counts: Record<string, number>;
 }
 
-/** Words of the notes: a flag that stops everybody, the errors so far, and three words for each page. */
-export const NOTES = { stop: 0, errors: 1, generations: 16 };
+/** Words of the notes: a flag that stops everybody, the errors so far, who is not ready yet, and three words for each page. */
+export const NOTES = { stop: 0, errors: 1, missing: 2, generations: 16 };
 
 export async function run(rig: Rig, parts: Part[], world?: World, chaos = false): Promise<Report[]> {
   const pages = (world?.regions ?? 0) * 512;
   const notes = new Int32Array(new SharedArrayBuffer((NOTES.generations + 3 * pages) * 4));
   notes.fill(-1, NOTES.generations + pages);
+  notes[NOTES.missing] = parts.length;
   let working = parts.filter((part) => part.rounds > 0).length;
   const finish = () => {
     if (--working === 0) Atomics.store(notes, NOTES.stop, 1);

@@ -18,7 +18,7 @@ export function plainStore(stage) {
     0,
   );
   for (let round = 0; round < part.rounds && !stage.failed(); round++) {
-    const page = random(512);
+    const page = random(16);
     const slot = (core.entryAddress(world.space, places.vaOf(page), 0) >>> 0) / 8;
     const generation = places.generation(page);
     const wrote = places.wrote(page) === generation;
@@ -26,6 +26,10 @@ export function plainStore(stage) {
     if (wrote && (old & D) === 0n) stage.error(`page ${page}: D was lost`);
     for (let spin = random(50); spin > 0; spin--) places.generation(page);
     Atomics.store(u64, slot, old ^ RW);
+    if (random(4) > 0) continue;
+    // Collects D as it should be collected.
+    Atomics.and(u64, slot, ~D);
+    places.advance(page);
   }
   core.unmap(world.space, places.vaOf(0), 1n << 21n);
 }

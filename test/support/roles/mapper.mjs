@@ -53,6 +53,9 @@ export function mapper(stage) {
     } else if (expectOk('map', status)) {
       mapped.fill(which + 1, at, at + length);
       stage.count('maps');
+    } else {
+      // Out of frames in the middle: for a moment there were pages, and accesses to them.
+      for (let page = at; page < at + length; page++) places.advance(page);
     }
   }
 
@@ -77,7 +80,10 @@ export function mapper(stage) {
     if (expectOk('split', core.split(space, places.vaOf(at), 0))) stage.count('splits');
   }
 
-  /** Takes A, or A and D, out of a leaf, as reclaim or soft-dirty tracking do. */
+  /**
+   * Takes A, or A and D, out of a leaf, as reclaim or soft-dirty tracking do. A large leaf stands in a table that other mappers share: it
+   * must not be none without the lock, for they would find the table empty and free it. So only small ones go through none.
+   */
   function age() {
     const [at] = pick();
     if (mapped[at] === 0) return;
@@ -86,7 +92,7 @@ export function mapper(stage) {
     const generation = places.generation(at);
     const read = places.read(at) === generation;
     const wrote = places.wrote(at) === generation;
-    if (random(2) === 0) {
+    if (small === 0 || random(2) === 0) {
       if (core.ptepTestAndClearYoung(slot) === 0 && read) stage.error(`page ${at}: A was lost before it was collected`);
     } else {
       const old = BigInt.asUintN(64, core.ptepModifyProtStart(slot));

@@ -44,6 +44,11 @@ const stage = {
   },
 };
 
+// All begin together: a mapper that is done before a walker came shows nothing.
+if (Atomics.sub(notes, 2, 1) === 1) Atomics.notify(notes, 2);
+for (let missing = Atomics.load(notes, 2); missing > 0; missing = Atomics.load(notes, 2))
+  Atomics.wait(notes, 2, missing);
+
 ROLES[part.role](stage);
 core.detach(agent);
 parentPort.postMessage({ role: part.role, seed: part.seed, errors, counts });
