@@ -264,15 +264,16 @@ export function resetTracker(tracker: usize): void {
 
 /** Adds `pages` pages of 4 KiB from `vpn`, mapped by pages of 2^`strideShift` bytes. */
 export function trackRange(tracker: usize, vpn: f64, pages: f64, strideShift: u32): void {
+  if (pages <= 0) return;
   const first = (<u64>(<i64>vpn)) << FRAME_SHIFT;
   Tracker.add(tracker, first, first + (((<u64>(<i64>pages)) << FRAME_SHIFT) - 1), strideShift);
 }
 
-/** Adds `count` single pages whose numbers stand at `vpns` as doubles. */
+/** Adds `count` pages of 2^`strideShift` bytes, aligned as such, whose page numbers stand at `vpns` as doubles. */
 export function trackPages(tracker: usize, vpns: usize, count: u32, strideShift: u32): void {
   for (let n: u32 = 0; n < count; ++n) {
     const first = (<u64>(<i64>load<f64>(vpns + ((<usize>n) << 3)))) << FRAME_SHIFT;
-    Tracker.add(tracker, first, first | 0xfff, strideShift);
+    Tracker.add(tracker, first, first | (((<u64>1) << strideShift) - 1), strideShift);
   }
 }
 

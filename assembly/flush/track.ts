@@ -2,7 +2,8 @@
 //
 // Guarantees: the plan covers every page that was added and is not empty if one was; it never names more ranges than the limit. The
 // policy decides how much more it covers:
-//   exact   up to `limit` disjoint ranges in ascending order; one too many merges the two with the smallest gap between them
+//   exact   up to `limit` disjoint ranges in ascending order; one too many merges the two neighbours with the smallest gap between
+//           them, the lowest pair of those; ranges that touch are one, but the address space does not wrap: 2^64-1 and 0 do not touch
 //   span    one range from the lowest to the highest address, holes included (Linux's mmu_gather, __tlb_adjust_range)
 //   full    any change flushes the whole address space
 // and above `ceiling` invalidations any plan becomes full (tlb_single_page_flush_ceiling, arch/x86/mm/tlb.c).
@@ -29,10 +30,10 @@ const RANGE_BYTES: usize = 16;
 const LAST: usize = 8;
 
 export abstract class Tracker {
-  /** An empty tracker in a block of TRACK_RANGES + 16 × (`limit` + 1) bytes. `ceiling` 0 knows no ceiling. */
+  /** An empty tracker in a block of TRACK_RANGES + 16 × (`limit` + 1) bytes, `limit` at least 1. `ceiling` 0 knows no ceiling. */
   static initialize(tracker: usize, policy: u32, limit: u32, ceiling: u32): void {
     store<u32>(tracker, policy, TRACK_POLICY);
-    store<u32>(tracker, policy == TRACK_EXACT ? limit : 1, TRACK_LIMIT);
+    store<u32>(tracker, policy == TRACK_EXACT ? max<u32>(limit, 1) : 1, TRACK_LIMIT);
     store<u32>(tracker, ceiling, TRACK_CEILING);
     Tracker.reset(tracker);
   }
@@ -46,7 +47,7 @@ export abstract class Tracker {
 
   /**
    * The pages of [first, last], both page-aligned but for the low bits of `last`, were changed; they are mapped by pages of
-   * 2^`strideShift` bytes. The plan steps by the smallest stride that was added.
+   * 2^`strideShift` bytes. The plan steps by the smallest stride that was added (tlb_get_unmap_shift, include/asm-generic/tlb.h).
    */
   @inline
   static add(tracker: usize, first: u64, last: u64, strideShift: u32): void {
@@ -65,7 +66,7 @@ export abstract class Tracker {
       if (last > load<u64>(ranges, LAST)) store<u64>(ranges, last, LAST);
       return;
     }
-    // Mostly the next page after, or within, the highest range.
+    // Mostly the next page after the highest range, or within it.
     const top = ranges + <usize>(count - 1) * RANGE_BYTES;
     if (first >= load<u64>(top) && first <= load<u64>(top, LAST) + 1 && load<u64>(top, LAST) != ~(<u64>0)) {
       if (last > load<u64>(top, LAST)) store<u64>(top, last, LAST);
