@@ -2,6 +2,8 @@
 
 export type { BatchOptions } from './batch.ts';
 export { Batch } from './batch.ts';
+export type { FlushCeiling, FlushPlan, FlushPolicy, FlushRange } from './flushtracker.ts';
+export { FLUSH_CEILINGS, FlushTracker } from './flushtracker.ts';
 export type { DecodedEntry, EntryField, Format, FormatName } from './formats.ts';
 export { decodeEntry, FORMATS, formatNamed } from './formats.ts';
 export type { Hole, ListOptions, Mapping, Progress } from './mappings.ts';
