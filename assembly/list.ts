@@ -31,7 +31,7 @@ import {
   RUN_VA,
 } from "./layout";
 import { Entry } from "./pte/entry";
-import { Range } from "./range";
+import { Range } from "./range/walk";
 import { Space } from "./space";
 import { Place, Trail, Walk } from "./walk";
 

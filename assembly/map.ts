@@ -21,7 +21,7 @@ import {
 import { Agent } from "./agent";
 import { Frames, NO_FRAME } from "./frame";
 import { Entry } from "./pte/entry";
-import { NOWHERE, Range } from "./range";
+import { NOWHERE, Range } from "./range/walk";
 import { Rcu } from "./rcu";
 import { Space } from "./space";
 import { Place, Walk } from "./walk";

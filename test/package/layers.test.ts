@@ -22,11 +22,12 @@ const ASSEMBLY = [
   'rcu',
   'space',
   'walk',
-  'range',
+  'range/walk',
   'map',
   'list',
   'batch',
   'flush/',
+  'range/',
   'index',
 ];
 const SRC = ['units', 'core/', 'machine/', 'image/', 'report/', 'index', 'cli/'];

@@ -3,9 +3,9 @@
 // Guarantees: the visitor sees every slot of the range at the level where a walk for its address ends, in ascending
 // order and once, unless it changes the tables itself. It is called without any lock; who needs one holds it.
 
-import { Entry } from "./pte/entry";
-import { Space } from "./space";
-import { Place, Walk } from "./walk";
+import { Entry } from "../pte/entry";
+import { Space } from "../space";
+import { Place, Walk } from "../walk";
 
 /** Returned by `Range.each` when the visitor never stopped: not the address of a page. */
 export const NOWHERE: u64 = 1;
