@@ -36,6 +36,7 @@ function rangeRows({ core, space, output, call, callVa, native, pairs }, count) 
   if (native) {
     rows.push({ name: 'C, naive', count, run: c('naiveRange') });
     rows.push({ name: 'C, vectorised rows', best: true, count, run: c('rowRange') });
+    rows.push({ name: 'C, the same in 128-bit vectors', count, run: c('narrowRange') });
   }
   const vpn = Number(BASE / 4096n);
   rows.push({ name: 'core', count, run: () => core.translateRange(space, vpn, count, output, 0) });

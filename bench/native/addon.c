@@ -52,6 +52,7 @@ __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_e
   define(env, exports, "memoBatch", run, memo_batch);
   define(env, exports, "groupsBatch", run, groups_batch);
   define(env, exports, "rowRange", run, row_range);
+  define(env, exports, "narrowRange", run, narrow_range);
   define(env, exports, "adaptiveBatch", run, adaptive_batch);
   return exports;
 }

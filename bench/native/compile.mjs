@@ -29,7 +29,7 @@ export function compileWalkers() {
       });
       if (made.error) continue;
       if (made.status !== 0) {
-        reason = `${compiler} failed: ${made.stderr.split('\n').find((line) => line.includes('error')) ?? made.stderr}`;
+        reason = `${compiler} failed: ${/error: .*/.exec(made.stderr)?.[0] ?? `status ${made.status}`}`;
         continue;
       }
       const module = { exports: {} };
