@@ -1,5 +1,5 @@
 // The core's own algorithm, assembly/batch.ts, in C, path by path and with its thresholds: what is left of a difference is
-// what WebAssembly and its compiler cost. The far path prefetches, which WebAssembly cannot.
+// what WebAssembly and its compiler cost. The far path prefetches, which WebAssembly cannot, and judges each leaf on its own.
 #include "walk.h"
 
 #define WINDOW 256
@@ -7,6 +7,7 @@
 #define TOO_MANY_MISSES 64
 #define FAR_GROUPS 128
 #define BURST 8
+#define MIXED 64
 #define NO_REGION (1ull << 63)
 
 typedef struct {
@@ -45,6 +46,18 @@ INLINE bool judge(const masks_t *m, uint8_t *page, rights_t rights, u64 va, u64 
   return true;
 }
 
+/** A leaf that passed: others with the same flags differ from it, and their results from its result, by the frame alone. */
+typedef struct {
+  u64 entry, change, flags;
+  bool good;
+} pattern_t;
+
+INLINE pattern_t pattern_of(const masks_t *m, uint8_t *page, rights_t rights, u64 va) {
+  const u64 entry = load_entry((u64 *)(page + offset_of(va, 0)));
+  const u64 leaf = effective(entry, rights);
+  return (pattern_t){entry, entry ^ leaf_result(leaf, 0), ~PFN_MASK | m->test, !((leaf ^ m->need) & m->test)};
+}
+
 static void near_path(batch_t *b) {
   const masks_t m = b->masks;
   const u64 *input = b->input;
@@ -53,9 +66,24 @@ static void near_path(batch_t *b) {
   u64 region = NO_REGION;
   uint8_t *page = memory;
   rights_t rights = {0, 0};
-  u32 i = b->done, changes = 0, window = i + WINDOW;
+  pattern_t p = {0};
+  u32 i = b->done, changes = 0, window = i + WINDOW, burst = BURST;
   while (i < count) {
-    for (; i + 4 <= count; i += 4) {
+    const u32 began = i;
+    for (; p.good && i + 4 <= count; i += 4) {
+      const u64 v0 = input[i], v1 = input[i + 1], v2 = input[i + 2], v3 = input[i + 3];
+      const u64 e0 = load_entry((u64 *)(page + offset_of(v0, 0))), e1 = load_entry((u64 *)(page + offset_of(v1, 0)));
+      const u64 e2 = load_entry((u64 *)(page + offset_of(v2, 0))), e3 = load_entry((u64 *)(page + offset_of(v3, 0)));
+      const u64 away = (v0 ^ region) | (v1 ^ region) | (v2 ^ region) | (v3 ^ region);
+      const u64 other = (e0 ^ p.entry) | (e1 ^ p.entry) | (e2 ^ p.entry) | (e3 ^ p.entry);
+      if (away >> 21 | (other & p.flags)) break;
+      output[i] = (e0 ^ p.change) | (v0 & 0xfff);
+      output[i + 1] = (e1 ^ p.change) | (v1 & 0xfff);
+      output[i + 2] = (e2 ^ p.change) | (v2 & 0xfff);
+      output[i + 3] = (e3 ^ p.change) | (v3 & 0xfff);
+    }
+    const u32 until = count - i < MIXED ? count : i + MIXED;
+    for (; i + 4 <= until; i += 4) {
       const u64 v0 = input[i], v1 = input[i + 1], v2 = input[i + 2], v3 = input[i + 3];
       if (((v0 ^ region) | (v1 ^ region) | (v2 ^ region) | (v3 ^ region)) >> 21) break;
       const u64 e0 = effective(load_entry((u64 *)(page + offset_of(v0, 0))), rights);
@@ -68,13 +96,17 @@ static void near_path(batch_t *b) {
       output[i + 2] = leaf_result(e2, v2);
       output[i + 3] = leaf_result(e3, v3);
     }
-    const u32 stop = count - i < BURST ? count : i + BURST;
+    burst = i != began ? BURST : burst < MIXED ? burst << 1 : MIXED;
+    const u32 stop = count - i < burst ? count : i + burst;
     u64 va = 0;
     for (; i < stop; ++i) {
       va = input[i];
       if ((va ^ region) >> 21 || !judge(&m, page, rights, va, &output[i])) break;
     }
-    if (i == stop) continue;
+    if (i == stop) {
+      p = pattern_of(&m, page, rights, va);
+      continue;
+    }
     b->done = i;
     slowly(b);
     i = b->done;
@@ -83,6 +115,7 @@ static void near_path(batch_t *b) {
     region = va;
     page = found.page ? found.page : memory;
     rights = rights_of(found.rights);
+    p = pattern_of(&m, page, rights, va);
     if (i >= window) {
       changes = 0;
       window = i + WINDOW;
@@ -95,11 +128,34 @@ static void near_path(batch_t *b) {
 static void cached_path(batch_t *b) {
   const masks_t m = b->masks;
   u32 misses = 0, window = b->done + WINDOW;
+  pattern_t p = {0};
+  u64 wanted = 0;
   while (b->done < b->count) {
     bool hit = true;
     u64 va = 0, last = NO_REGION;
     u32 same = 0, i = b->done;
     const u32 stop = b->count < window ? b->count : window;
+    const u64 *input = b->input;
+    u64 *output = b->output;
+    for (; p.good && i + 4 <= stop; i += 4) {
+      const u64 v0 = input[i], v1 = input[i + 1], v2 = input[i + 2], v3 = input[i + 3];
+      const cached_t *c0 = &regions[v0 >> 21 & (REGIONS - 1)], *c1 = &regions[v1 >> 21 & (REGIONS - 1)];
+      const cached_t *c2 = &regions[v2 >> 21 & (REGIONS - 1)], *c3 = &regions[v3 >> 21 & (REGIONS - 1)];
+      const u64 miss = (c0->tag ^ v0 >> 21) | (c1->tag ^ v1 >> 21) | (c2->tag ^ v2 >> 21) | (c3->tag ^ v3 >> 21);
+      const u64 rights = (c0->table.rights ^ wanted) | (c1->table.rights ^ wanted) | (c2->table.rights ^ wanted) |
+                         (c3->table.rights ^ wanted);
+      if (miss | rights) break;
+      const u64 e0 = load_entry((u64 *)(c0->table.page + offset_of(v0, 0)));
+      const u64 e1 = load_entry((u64 *)(c1->table.page + offset_of(v1, 0)));
+      const u64 e2 = load_entry((u64 *)(c2->table.page + offset_of(v2, 0)));
+      const u64 e3 = load_entry((u64 *)(c3->table.page + offset_of(v3, 0)));
+      if (((e0 ^ p.entry) | (e1 ^ p.entry) | (e2 ^ p.entry) | (e3 ^ p.entry)) & p.flags) break;
+      output[i] = (e0 ^ p.change) | (v0 & 0xfff);
+      output[i + 1] = (e1 ^ p.change) | (v1 & 0xfff);
+      output[i + 2] = (e2 ^ p.change) | (v2 & 0xfff);
+      output[i + 3] = (e3 ^ p.change) | (v3 & 0xfff);
+      same += v0 >> 21 == v3 >> 21 ? 4 : 0;
+    }
     for (; i < stop; ++i) {
       va = b->input[i];
       const u64 region = va >> 21;
@@ -115,6 +171,9 @@ static void cached_path(batch_t *b) {
       if (same > WINDOW - TOO_MANY_CHANGES) return;
       misses = 0;
       window = i + WINDOW;
+      const cached_t *last_hit = &regions[input[i - 1] >> 21 & (REGIONS - 1)];
+      wanted = last_hit->table.rights;
+      p = pattern_of(&m, last_hit->table.page, rights_of(wanted), input[i - 1]);
       continue;
     }
     slowly(b);
