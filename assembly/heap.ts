@@ -3,14 +3,16 @@
 // Guarantees: blocks are 64-byte aligned and do not overlap; neighbours that become free merge. First fit over an address-ordered
 // list (Knuth, TAOCP vol. 1, 2.5, algorithms A and B) under one lock: allocations here are rare and long-lived.
 //
-// A block is preceded by a header of 64 bytes: u32 its size with the header, u32 the next free block. Memory below the
-// break was handed out at least once; above it nothing was touched.
+// A block is preceded by a header of 64 bytes: u32 its size with the header, u32 the next free block, u32 TAKEN while it is
+// handed out, so that an address that is no taken block is refused.
 
 import { CONTROL_HEAP, CONTROL_HEAP_END, CONTROL_HEAP_FREE, CONTROL_HEAP_LOCK } from "./layout";
 import { Spinlock } from "./lock/spinlock";
 
 const HEADER: usize = 64;
 const NEXT: usize = 4;
+const MARK: usize = 8;
+const TAKEN: u32 = 0x7a6b5c4d;
 
 export abstract class Heap {
   /** The whole heap becomes one free block. */
@@ -43,15 +45,22 @@ export abstract class Heap {
         next = <u32>remainder;
       }
       store<u32>(link, next);
+      store<u32>(block + MARK, TAKEN);
     }
     Spinlock.unlock(CONTROL_HEAP_LOCK);
     return block == 0 ? 0 : block + HEADER;
   }
 
-  /** Gives back a block that `allocate` returned. */
-  static free(address: usize): void {
+  /** Gives back a block that `allocate` returned; false if it is none, or was given back already. */
+  static free(address: usize): bool {
     const block = address - HEADER;
     Spinlock.lock(CONTROL_HEAP_LOCK);
+    const inside = block >= <usize>load<u32>(CONTROL_HEAP) && block < <usize>load<u32>(CONTROL_HEAP_END);
+    if (!inside || (address & 63) != 0 || load<u32>(block + MARK) != TAKEN) {
+      Spinlock.unlock(CONTROL_HEAP_LOCK);
+      return false;
+    }
+    store<u32>(block + MARK, 0);
     let before: usize = 0;
     let after: usize = load<u32>(CONTROL_HEAP_FREE);
     while (after != 0 && after < block) {
@@ -66,6 +75,7 @@ export abstract class Heap {
       Heap.merge(before, block);
     }
     Spinlock.unlock(CONTROL_HEAP_LOCK);
+    return true;
   }
 
   /** Joins two neighbours on the free list if they touch. */

@@ -19,18 +19,23 @@ import {
   MAGIC,
 } from "./layout";
 import { Agent } from "./agent";
+import { Broadcast, Own } from "./assoc";
 import { Batch } from "./batch";
 import { Tracker } from "./flush/track";
 import { Frames, NO_FRAME } from "./frame";
 import { Heap } from "./heap";
 import { Lister } from "./list";
+import { Loads } from "./loads";
+import { RwLock } from "./lock/rwlock";
 import { Spinlock } from "./lock/spinlock";
 import { Mapper } from "./map";
 import { Point } from "./point";
 import { Entry } from "./pte/entry";
 import { X86_64, X86_64_LA57 } from "./pte/x86_64";
+import { Pwc } from "./pwc";
 import { Rcu } from "./rcu";
 import { Space } from "./space";
+import { Silent, Tlb } from "./tlb";
 import { Place, Walk } from "./walk";
 
 // ---- layout.ts
@@ -68,6 +73,33 @@ export function breakLocks(agent: i32): u32 {
 /** Chaos build: seeds the delays at scheduling points. */
 export function tuneChaos(seed: u32, oneIn: u32, longest: u32): void {
   if (BUILD == 1) Point.tune(seed, oneIn, longest);
+}
+
+// ---- lock/rwlock.ts: by address of 16 zero bytes
+
+export function readLock(lock: usize): void {
+  RwLock.readLock(lock);
+}
+
+export function readUnlock(lock: usize): void {
+  RwLock.readUnlock(lock);
+}
+
+export function writeLock(lock: usize): void {
+  RwLock.writeLock(lock);
+}
+
+export function writeUnlock(lock: usize): void {
+  RwLock.writeUnlock(lock);
+}
+
+export function downgradeLock(lock: usize): void {
+  RwLock.downgrade(lock);
+}
+
+/** Would a queued reader or writer (POINT_READ_LOCK, POINT_WRITE_LOCK) get a lock whose word is `state`? */
+export function lockMayRun(state: u32, kind: i32): bool {
+  return RwLock.mayRun(state, kind);
 }
 
 // ---- frame.ts, rcu.ts, heap.ts
@@ -128,8 +160,9 @@ export function heapAllocate(bytes: u32): usize {
   return Heap.allocate(bytes);
 }
 
-export function heapFree(address: usize): void {
-  Heap.free(address);
+/** False if `address` is no block that is handed out. */
+export function heapFree(address: usize): bool {
+  return Heap.free(address);
 }
 
 // ---- space.ts
@@ -283,6 +316,155 @@ export function planFlush(tracker: usize): u32 {
 
 export function plannedInvalidations(tracker: usize): f64 {
   return <f64>(<i64>Tracker.invalidations(tracker));
+}
+
+// ---- tlb.ts, pwc.ts, loads.ts: `shared` says that other CPUs invalidate in it
+
+export function createTlb(
+  arrays: u32,
+  entries: u32,
+  pageShift: u32,
+  levelShift: u32,
+  inclusion: u32,
+  seed: u32,
+): usize {
+  return Tlb.create(arrays, entries, pageShift, levelShift, inclusion, seed);
+}
+
+export function setTlbArray(
+  tlb: usize,
+  n: u32,
+  sets: u32,
+  ways: u32,
+  sizes: u32,
+  level: u32,
+  serves: u32,
+  policy: u32,
+): void {
+  Tlb.setArray(tlb, n, sets, ways, sizes, level, serves, policy);
+}
+
+export function disposeTlb(tlb: usize): void {
+  Tlb.dispose(tlb);
+}
+
+/** Address of the entry that translates page `vpn`, or 0. */
+export function tlbLookUp(tlb: usize, vpn: f64, asid: u32, fetch: u32, shared: bool): usize {
+  const va = (<u64>(<i64>vpn)) << FRAME_SHIFT;
+  return shared ? Tlb.lookUp<Broadcast>(tlb, va, asid, fetch) : Tlb.lookUp<Own>(tlb, va, asid, fetch);
+}
+
+export function tlbBegin(tlb: usize, shared: bool): f64 {
+  return <f64>(<i64>(shared ? Tlb.begin<Broadcast>(tlb) : Tlb.begin<Own>(tlb)));
+}
+
+export function tlbFill(
+  tlb: usize,
+  va: u64,
+  asid: u32,
+  fetch: u32,
+  global: bool,
+  result: u64,
+  slot: usize,
+  begun: f64,
+  shared: bool,
+): usize {
+  const sequence = <u64>(<i64>begun);
+  if (shared) return Tlb.fill<Broadcast>(tlb, va, asid, fetch, global, result, slot, sequence);
+  return Tlb.fill<Own>(tlb, va, asid, fetch, global, result, slot, sequence);
+}
+
+export function tlbInvalidatePage(tlb: usize, va: u64, asid: u32, scope: u32, shared: bool): void {
+  if (shared) Tlb.invalidatePage<Broadcast, Silent>(tlb, va, asid, scope);
+  else Tlb.invalidatePage<Own, Silent>(tlb, va, asid, scope);
+}
+
+export function tlbInvalidateRange(
+  tlb: usize,
+  first: u64,
+  last: u64,
+  stride: u32,
+  asid: u32,
+  scope: u32,
+  shared: bool,
+): void {
+  if (shared) Tlb.invalidateRange<Broadcast, Silent>(tlb, first, last, stride, asid, scope);
+  else Tlb.invalidateRange<Own, Silent>(tlb, first, last, stride, asid, scope);
+}
+
+export function tlbInvalidateAsid(tlb: usize, asid: u32, shared: bool): void {
+  if (shared) Tlb.invalidateAsid<Broadcast, Silent>(tlb, asid);
+  else Tlb.invalidateAsid<Own, Silent>(tlb, asid);
+}
+
+export function tlbInvalidateNotGlobal(tlb: usize, shared: bool): void {
+  if (shared) Tlb.invalidateNotGlobal<Broadcast, Silent>(tlb);
+  else Tlb.invalidateNotGlobal<Own, Silent>(tlb);
+}
+
+export function tlbInvalidateAll(tlb: usize, shared: bool): void {
+  if (shared) Tlb.invalidateAll<Broadcast, Silent>(tlb);
+  else Tlb.invalidateAll<Own, Silent>(tlb);
+}
+
+export function tlbDropFaulted(tlb: usize, va: u64, asid: u32, shared: bool): void {
+  if (shared) Tlb.dropFaulted<Broadcast, Silent>(tlb, va, asid);
+  else Tlb.dropFaulted<Own, Silent>(tlb, va, asid);
+}
+
+export function tlbEvict(tlb: usize, n: u32, shared: bool): bool {
+  return shared ? Tlb.evict<Broadcast>(tlb, n) : Tlb.evict<Own>(tlb, n);
+}
+
+/** The valid entry after `entry`, the first after 0; 0 after the last. */
+export function tlbNext(tlb: usize, entry: usize): usize {
+  return Tlb.next(tlb, entry);
+}
+
+export function tlbCountValid(tlb: usize): u32 {
+  return Tlb.countValid(tlb);
+}
+
+export function tlbArrayOf(tlb: usize, entry: usize): usize {
+  return Tlb.arrayOf(tlb, entry);
+}
+
+export function pwcFind(tlb: usize, va: u64, asid: u32, shared: bool): usize {
+  return shared ? Pwc.find<Broadcast>(tlb, va, asid) : Pwc.find<Own>(tlb, va, asid);
+}
+
+export function pwcFill(
+  tlb: usize,
+  va: u64,
+  asid: u32,
+  level: u32,
+  table: u64,
+  rights: u64,
+  begun: f64,
+  shared: bool,
+): bool {
+  const sequence = <u64>(<i64>begun);
+  if (shared) return Pwc.fill<Broadcast>(tlb, va, asid, level, table, rights, sequence);
+  return Pwc.fill<Own>(tlb, va, asid, level, table, rights, sequence);
+}
+
+/** Loads the words around `count` addresses at `input` into `output` through the TLB; returns how many it did. */
+export function loadThroughTlb(
+  tlb: usize,
+  space: usize,
+  asid: u32,
+  input: usize,
+  output: usize,
+  count: u32,
+  access: u32,
+  shared: bool,
+): u32 {
+  if (la57(space)) {
+    if (shared) return Loads.run<X86_64_LA57, Broadcast>(tlb, space, asid, input, output, count, access);
+    return Loads.run<X86_64_LA57, Own>(tlb, space, asid, input, output, count, access);
+  }
+  if (shared) return Loads.run<X86_64, Broadcast>(tlb, space, asid, input, output, count, access);
+  return Loads.run<X86_64, Own>(tlb, space, asid, input, output, count, access);
 }
 
 // ---- pte/entry.ts: by linear address of the entry

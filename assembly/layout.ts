@@ -221,6 +221,76 @@ export const PLAN_NONE = 0;
 export const PLAN_RANGES = 1;
 export const PLAN_FULL = 2;
 
+// ---- TLB: one CPU's TLBs and paging-structure caches (assoc.ts, tlb.ts, pwc.ts): one block ---------------------------
+//
+//   block      what all arrays share (TLB_*)
+//   arrays     TLB_MAX_ARRAYS descriptors of ARRAY_BYTES
+//   ways       TLB_HINTS_AT: u32 addresses of entries, by page number: where a page was found last
+//   entries    of one array after the other; a set is ARRAY_WAYS entries of ENTRY_BYTES
+
+export const TLB_SEQUENCE = 0; //      u64   broadcast invalidations: started << 8 | in progress; a line of its own
+export const TLB_FLUSHES = 64; //      u64 × 5  invalidations asked for: one page, a range, an ASID, all but globals, all
+export const TLB_CLOCK = 128; //       u64   grows with every use of an entry; what true LRU compares
+export const TLB_RANDOM = 136; //      u32   xorshift32, never 0
+export const TLB_ARRAYS = 140; //      u32   arrays
+export const TLB_PAGE_SHIFT = 144; //  u32   log2 of the smallest page
+export const TLB_LEVEL_SHIFT = 148; // u32   log2 of the entries of a table: each level adds it to the page
+export const TLB_INCLUSION = 152; //   u32   INCLUSION_*
+export const TLB_SPLINTERED = 156; //  u32   1 once an entry smaller than its page was filled
+export const TLB_HINTS_AT = 160; //    u32   address of the ways
+export const TLB_HINTS_MASK = 164; //  u32   their number, a power of two, minus one, times 4
+export const TLB_ENTRIES = 168; //     u32   entries of all arrays together
+export const TLB_FILLED = 172; //      u32   bit n: pages of level n were filled, bit n + 8: global ones; the others are not looked for
+export const TLB_ACCESSES = 176; //    u64   look-ups
+export const TLB_MISSES = 184; //      u64   look-ups that found nothing in any level
+export const TLB_REFUSED = 192; //     u64   fills and refills that an invalidation overtook
+export const TLB_SERVING = 256; //     u32 × 2 × 2 × 8  array for fetches or not, level 1 or 2, page level; 0 without one
+export const TLB_STRUCTURES = 384; //  u32 × 8  paging-structure cache for entries of a level; 0 without one
+export const TLB_DESCRIPTORS = 448;
+export const TLB_MAX_ARRAYS = 16;
+
+export const ARRAY_ENTRIES = 0; //     u32   address of the first entry
+export const ARRAY_SET_MASK = 4; //    u32   sets, a power of two, minus one
+export const ARRAY_WAYS = 8; //        u32
+export const ARRAY_POLICY = 12; //     u32   POLICY_*
+export const ARRAY_SIZES = 16; //      u32   bit n: it takes pages of level n, or entries of level n of the tables
+export const ARRAY_LEVEL = 20; //      u32   1 or 2; 0: a paging-structure cache
+export const ARRAY_SERVES = 24; //     u32   SERVES_*
+export const ARRAY_HITS = 32; //       u64
+export const ARRAY_FILLS = 40; //      u64   entries written where none for that page stood
+export const ARRAY_EVICTIONS = 48; //  u64   entries that made room, were dropped unasked, or were overtaken
+export const ARRAY_INVALIDATED = 64; // u64  entries dropped because somebody asked; any CPU counts here
+export const ARRAY_BYTES = 128;
+
+export const ENTRY_TAG = 0; //         u64   0: invalid; see Tag in assoc.ts
+export const ENTRY_RESULT = 8; //      u64   result word of the first byte; in a paging-structure cache: the table
+export const ENTRY_SLOT = 16; //       u32   linear address of the PTE it came from
+export const ENTRY_HOST = 20; //       u32   linear address of the first byte, 0 if its frames are not in a row
+export const ENTRY_RIGHTS = 16; //     u64   in a paging-structure cache, in place of the two: rights of the levels above
+export const ENTRY_STAMP = 24; //      u64   LRU: when it was used last; tree-PLRU: the tree, in the first entry of a set
+export const ENTRY_BYTES = 32;
+
+export const POLICY_LRU = 0;
+export const POLICY_TREE = 1;
+export const POLICY_RANDOM = 2;
+
+export const INCLUSION_NONE = 0; //      a fill goes into both levels, each evicts as it likes
+export const INCLUSION_INCLUSIVE = 1; // as above, and what level 2 evicts leaves level 1 too
+export const INCLUSION_EXCLUSIVE = 2; // a fill goes into level 1, what that evicts moves to level 2
+
+export const SERVES_DATA = 1;
+export const SERVES_FETCH = 2;
+
+export const SCOPE_GLOBAL = 1; //     global entries too
+export const SCOPE_STRUCTURES = 2; // all paging-structure entries of the ASID
+export const SCOPE_WAY = 4; //        the paging-structure entries on the way to the address
+
+export const FLUSH_PAGE = 0;
+export const FLUSH_RANGE = 1;
+export const FLUSH_ASID = 2;
+export const FLUSH_NOT_GLOBAL = 3;
+export const FLUSH_ALL = 4;
+
 // ---- Status of calls that change tables or frames ----------------------------------------------------------------
 
 export const STATUS_OK = 0;
@@ -234,7 +304,11 @@ export const STATUS_RESERVED = 7; //      an entry on the way has reserved bits 
 
 // ---- Locks -------------------------------------------------------------------------------------------------------
 
-export const LOCK_SLEEPERS = 0x10000; // in a lock word, beside the holder's number
+export const LOCK_SLEEPERS = 0x10000; // in the word of a spinlock, beside the holder's number
+
+export const RWLOCK_WRITER = 4; //  u32   number of the writer inside, or 0
+export const RWLOCK_READERS = 8; // u64   readers inside, a bit for each number modulo 64
+export const RWLOCK_BYTES = 16; //  the state is the u32 at 0
 
 // ---- Scheduling points -------------------------------------------------------------------------------------------
 
@@ -246,3 +320,5 @@ export const POINT_LOAD = 1;
 export const POINT_STORE = 2;
 export const POINT_UPDATE = 3; // an atomic read-modify-write
 export const POINT_LOCK = 4; //   about to try a lock: not runnable while the word is taken
+export const POINT_READ_LOCK = 5; //  queued for a reader-writer lock: runnable when RwLock.mayRun says so
+export const POINT_WRITE_LOCK = 6;

@@ -22,6 +22,15 @@ export interface CoreExports {
   breakLocks(agent: number): number;
   tuneChaos(seed: number, oneIn: number, longest: number): void;
 
+  // ---- lock/rwlock.ts
+
+  readLock(lock: number): void;
+  readUnlock(lock: number): void;
+  writeLock(lock: number): void;
+  writeUnlock(lock: number): void;
+  downgradeLock(lock: number): void;
+  lockMayRun(state: number, kind: number): number;
+
   // ---- frame.ts, rcu.ts, heap.ts
 
   allocateFrame(state: number): number;
@@ -36,7 +45,7 @@ export interface CoreExports {
   openDirectory(capacity: number): number;
   backFrame(pfn: number, storage: number): number;
   heapAllocate(bytes: number): number;
-  heapFree(address: number): void;
+  heapFree(address: number): number;
 
   // ---- space.ts
 
@@ -79,6 +88,80 @@ export interface CoreExports {
   trackPages(tracker: number, vpns: number, count: number, strideShift: number): void;
   planFlush(tracker: number): number;
   plannedInvalidations(tracker: number): number;
+
+  // ---- tlb.ts, pwc.ts, loads.ts
+
+  createTlb(
+    arrays: number,
+    entries: number,
+    pageShift: number,
+    levelShift: number,
+    inclusion: number,
+    seed: number,
+  ): number;
+  setTlbArray(
+    tlb: number,
+    n: number,
+    sets: number,
+    ways: number,
+    sizes: number,
+    level: number,
+    serves: number,
+    policy: number,
+  ): void;
+  disposeTlb(tlb: number): void;
+  tlbLookUp(tlb: number, vpn: number, asid: number, fetch: number, shared: boolean): number;
+  tlbBegin(tlb: number, shared: boolean): number;
+  tlbFill(
+    tlb: number,
+    va: bigint,
+    asid: number,
+    fetch: number,
+    global: boolean,
+    result: bigint,
+    slot: number,
+    begun: number,
+    shared: boolean,
+  ): number;
+  tlbInvalidatePage(tlb: number, va: bigint, asid: number, scope: number, shared: boolean): void;
+  tlbInvalidateRange(
+    tlb: number,
+    first: bigint,
+    last: bigint,
+    stride: number,
+    asid: number,
+    scope: number,
+    shared: boolean,
+  ): void;
+  tlbInvalidateAsid(tlb: number, asid: number, shared: boolean): void;
+  tlbInvalidateNotGlobal(tlb: number, shared: boolean): void;
+  tlbInvalidateAll(tlb: number, shared: boolean): void;
+  tlbDropFaulted(tlb: number, va: bigint, asid: number, shared: boolean): void;
+  tlbEvict(tlb: number, n: number, shared: boolean): number;
+  tlbNext(tlb: number, entry: number): number;
+  tlbCountValid(tlb: number): number;
+  tlbArrayOf(tlb: number, entry: number): number;
+  pwcFind(tlb: number, va: bigint, asid: number, shared: boolean): number;
+  pwcFill(
+    tlb: number,
+    va: bigint,
+    asid: number,
+    level: number,
+    table: bigint,
+    rights: bigint,
+    begun: number,
+    shared: boolean,
+  ): number;
+  loadThroughTlb(
+    tlb: number,
+    space: number,
+    asid: number,
+    input: number,
+    output: number,
+    count: number,
+    access: number,
+    shared: boolean,
+  ): number;
 
   // ---- pte/entry.ts: by linear address of the entry
 

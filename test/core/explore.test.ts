@@ -208,14 +208,10 @@ describe('interleaving', () => {
     const fresh = rig.u64[slot / 8] as bigint;
     const outcomes = new Set<string>();
     let lost = 0;
-    let used: number[] = [];
     const orders = interleave(
       () => {
-        for (const buffer of used) rig.core.heapFree(buffer);
         rig.u64[slot / 8] = fresh;
-        const cpus = [rig.cpu(...kernel(slot)), rig.cpu((core) => core.accessWord(space, VA, WRITE))];
-        used = cpus.map((cpu) => cpu.buffer);
-        return cpus;
+        return [rig.cpu(...kernel(slot)), rig.cpu((core) => core.accessWord(space, VA, WRITE))];
       },
       ([, writer]) => {
         const cause = causeOf(writer?.results[0]);

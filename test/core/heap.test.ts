@@ -99,3 +99,13 @@ test('without heap or without a frame there is no space, and nothing is lost', a
   expect(rig.core.createSpace(layout.FORMAT_X86_64_LA57)).not.toBe(0);
   expect(rig.core.createSpace(layout.FORMAT_X86_64)).toBe(0);
 });
+
+test('a block that is given back twice, or was never handed out, is refused', async () => {
+  const { core } = await makeRig();
+  const block = core.heapAllocate(100) >>> 0;
+  expect(core.heapFree(block)).toBe(1);
+  expect(core.heapFree(block)).toBe(0);
+  expect(core.heapFree(block + 64)).toBe(0);
+  expect(core.heapFree(0)).toBe(0);
+  expect(core.heapAllocate(100) >>> 0).toBe(block);
+});

@@ -69,6 +69,7 @@ export class Cpu {
     this.run = run;
     this.calls = calls;
     this.buffer = rig.core.heapAllocate(BUFFER_BYTES) >>> 0;
+    if (this.buffer === 0) throw new Error('no room for the stack of a CPU');
     this.advance();
   }
 
@@ -79,7 +80,11 @@ export class Cpu {
   /** False while the lock that the CPU is about to try is taken. */
   get runnable(): boolean {
     if (this.pending === undefined) return false;
-    return this.pending.kind !== layout.POINT_LOCK || this.rig.u32[this.pending.address / 4] === 0;
+    const { kind, address } = this.pending;
+    const word = this.rig.u32[address / 4] as number;
+    if (kind === layout.POINT_LOCK) return word === 0;
+    const queued = kind === layout.POINT_READ_LOCK || kind === layout.POINT_WRITE_LOCK;
+    return !queued || this.rig.core.lockMayRun(word, kind) !== 0;
   }
 
   /** Makes the pending access and goes on to the next scheduling point, or to the end of the last call. */
@@ -99,6 +104,11 @@ export class Cpu {
       this.step();
     }
     return points;
+  }
+
+  /** Gives the memory of its stack back. */
+  free(): void {
+    this.rig.core.heapFree(this.buffer);
   }
 
   private advance(): void {
@@ -134,6 +144,7 @@ export function interleave(make: () => Cpu[], check: (cpus: Cpu[], schedule: str
     const schedule = taken.join('');
     if (cpus.some((cpu) => !cpu.done)) throw new Error(`deadlock after ${schedule}`);
     check(cpus, schedule);
+    for (const cpu of cpus) cpu.free();
     let at = taken.length - 1;
     while (at >= 0 && options[at]?.at(-1) === taken[at]) at--;
     if (at < 0) return count;
