@@ -29,7 +29,7 @@ Sections: ${SECTIONS.map((section) => section.name).join(', ')}; all without any
   --budget MS    milliseconds of samples for each table (default 6000, with --quick 1200)
   --quick        a run of less than a minute
   --json         one object for each row, one a line
-  --write        also write bench/results.md
+  --write        also write bench/results.md; takes all sections
   --help`;
 
 const { values, positionals } = parseArgs({
@@ -54,6 +54,8 @@ if (values.help) {
 
 async function main() {
   const sections = positionals.length === 0 ? SECTIONS : positionals.map(sectionNamed);
+  if (values.write && positionals.length > 0)
+    throw new Error('--write takes all sections, so that results.md is whole');
   const options = {
     seed: count('seed'),
     batch: count('batch'),

@@ -66,8 +66,8 @@ export function print({ title, parameters, baseline, rows, verdicts, notes, unit
       `  ${row.name.padEnd(width)}  ${figure(row.nanoseconds).padStart(7)} ${unit}  ${ratio.padStart(7)}  ${spread}`,
     );
   }
-  for (const { text, ratio, atMost, ok } of verdicts) {
-    lines.push(`  ${ok ? 'ok  ' : 'miss'}  ${text}: ×${ratio.toFixed(3)}, at most ${atMost.toFixed(2)}`);
+  for (const { text, ratio, atMost, ok, unit: of = '×' } of verdicts) {
+    lines.push(`  ${ok ? 'ok  ' : 'miss'}  ${text}: ${of}${ratio.toFixed(3)}, at most ${atMost.toFixed(2)}`);
   }
   for (const note of notes ?? []) lines.push(`  ${note}`);
   return `${lines.join('\n')}\n`;
