@@ -79,6 +79,13 @@ export abstract class Frames {
     return index < <u64>Frames.count() ? <u32>index : NO_FRAME;
   }
 
+  /** Index of the frame that holds the linear address `at`, or NO_FRAME. */
+  @inline
+  static indexAt(at: usize): u32 {
+    const index = (<u32>at - load<u32>(CONTROL_RAM)) >> FRAME_SHIFT;
+    return at >= <usize>load<u32>(CONTROL_RAM) && index < Frames.count() ? index : NO_FRAME;
+  }
+
   @inline
   static physical(index: u32): u64 {
     return (Frames.basePfn() + index) << FRAME_SHIFT;

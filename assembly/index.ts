@@ -29,6 +29,9 @@ import { Loads } from "./loads";
 import { RwLock } from "./lock/rwlock";
 import { Spinlock } from "./lock/spinlock";
 import { Mapper } from "./map";
+import { Mapping } from "./mm/mapping";
+import { Mm } from "./mm/mm";
+import { Vma } from "./mm/vma";
 import { Point } from "./point";
 import { Entry } from "./pte/entry";
 import { X86_64, X86_64_LA57 } from "./pte/x86_64";
@@ -465,6 +468,67 @@ export function loadThroughTlb(
   }
   if (shared) return Loads.run<X86_64, Broadcast>(tlb, space, asid, input, output, count, access);
   return Loads.run<X86_64, Own>(tlb, space, asid, input, output, count, access);
+}
+
+// ---- mm/mm.ts, mm/mapping.ts, mm/vma.ts
+
+export function createMm(space: usize, splitPtl: bool): usize {
+  return Mm.create(space, splitPtl);
+}
+
+export function freeMm(mm: usize): void {
+  Mm.free(mm);
+}
+
+export function createMapping(): usize {
+  return Mapping.create();
+}
+
+export function freeMapping(mapping: usize): void {
+  Mapping.free(mapping);
+}
+
+/**
+ * Makes a VMA for [start, end) of `mm` and puts it into its trees, under mmap_lock and, over a mapping, i_mmap_rwsem.
+ * 0 if something is there already, or no heap is left.
+ */
+export function insertVma(mm: usize, start: u64, end: u64, flags: u32, mapping: usize, pgoff: u64): usize {
+  const vma = Vma.create(mm, start, end, flags, mapping, pgoff);
+  if (vma == 0) return 0;
+  RwLock.writeLock(Mm.mmapLock(mm));
+  if (mapping != 0) RwLock.writeLock(Mapping.lock(mapping));
+  const inserted = Vma.insert(vma);
+  if (mapping != 0) RwLock.writeUnlock(Mapping.lock(mapping));
+  RwLock.writeUnlock(Mm.mmapLock(mm));
+  if (inserted) return vma;
+  Vma.free(vma);
+  return 0;
+}
+
+export function removeVma(vma: usize): void {
+  const mm = Vma.mm(vma);
+  const mapping = Vma.mapping(vma);
+  RwLock.writeLock(Mm.mmapLock(mm));
+  if (mapping != 0) RwLock.writeLock(Mapping.lock(mapping));
+  Vma.remove(vma);
+  if (mapping != 0) RwLock.writeUnlock(Mapping.lock(mapping));
+  RwLock.writeUnlock(Mm.mmapLock(mm));
+  Vma.free(vma);
+}
+
+/** The VMA that holds `va`, or 0. The caller holds mmap_lock. */
+export function lookUpVma(mm: usize, va: u64): usize {
+  return Vma.lookUp(mm, va);
+}
+
+/** The first VMA over `mapping` that shows one of its pages first to last, or 0. The caller holds i_mmap_rwsem. */
+export function firstVmaOf(mapping: usize, first: u64, last: u64): usize {
+  return Vma.firstOf(mapping, first, last);
+}
+
+/** The next such VMA after `vma`, or 0. */
+export function nextVmaOf(mapping: usize, vma: usize, first: u64, last: u64): usize {
+  return Vma.nextOf(mapping, vma, first, last);
 }
 
 // ---- pte/entry.ts: by linear address of the entry

@@ -122,6 +122,51 @@ export const CR_AC = 16; //     EFLAGS.AC
 export const CR_PKE = 32; //    CR4.PKE: protection keys of user pages count
 export const CR_GBPAGES = 64; // CPUID: 1 GiB pages exist; without them PS in a level-2 entry is reserved
 
+// ---- mm: mm_struct, VMA, address_space and the nodes of their interval trees (blocks in HEAP) -----------------------
+
+export const NODE_FIRST = 0; //   u64   the interval, both ends inclusive
+export const NODE_LAST = 8; //    u64
+export const NODE_MAX = 16; //    u64   highest last element of the node and all below it
+export const NODE_LEFT = 24; //   u32   nodes that come before it; 0: none
+export const NODE_RIGHT = 28; //  u32   nodes that come after it
+export const NODE_BYTES = 32;
+
+export const MM_SPACE = 0; //          u32   SPACE_*: root, format, regime
+export const MM_USERS = 4; //          u32   mm_users
+export const MM_FLUSH_PENDING = 8; //  u32   tlb_flush_pending
+export const MM_SPLIT_PTL = 12; //     u32   1: a page-table lock for each leaf table
+export const MM_MMAP_LOCK = 16; //     RWLOCK_BYTES
+export const MM_TLB_GEN = 32; //       u64   context.tlb_gen
+export const MM_CPUMASK = 40; //       u64   mm_cpumask: CPUs whose TLBs may hold translations
+export const MM_VMAS = 48; //          u32   interval tree of its VMAs by address
+export const MM_PTL = 52; //           u32   page_table_lock
+export const MM_BYTES = 64;
+
+export const VMA_MM = 0; //            u32
+export const VMA_MAPPING = 4; //       u32   MAPPING_*, 0 for anonymous memory
+export const VMA_FLAGS = 8; //         u32   VM_*
+export const VMA_START = 16; //        u64   first byte
+export const VMA_END = 24; //          u64   first byte after it
+export const VMA_PGOFF = 32; //        u64   page of the mapping that VMA_START shows
+export const VMA_BY_ADDRESS = 40; //   NODE_BYTES
+export const VMA_BY_OFFSET = 72; //    NODE_BYTES
+export const VMA_BYTES = 104;
+
+// Linux's numbers (include/linux/mm.h).
+export const VM_READ = 0x1;
+export const VM_WRITE = 0x2;
+export const VM_EXEC = 0x4;
+export const VM_SHARED = 0x8;
+export const VM_MAYWRITE = 0x20;
+export const VM_PFNMAP = 0x400;
+export const VM_IO = 0x4000;
+export const VM_HUGETLB = 0x400000;
+export const VM_MIXEDMAP = 0x10000000;
+
+export const MAPPING_LOCK = 0; //      RWLOCK_BYTES  i_mmap_rwsem
+export const MAPPING_VMAS = 16; //     u32   interval tree of the VMAs over it by page offset
+export const MAPPING_BYTES = 24;
+
 // ---- Formats -----------------------------------------------------------------------------------------------------
 
 export const FORMAT_X86_64 = 1;

@@ -163,6 +163,18 @@ export interface CoreExports {
     shared: boolean,
   ): number;
 
+  // ---- mm/mm.ts, mm/mapping.ts, mm/vma.ts
+
+  createMm(space: number, splitPtl: boolean): number;
+  freeMm(mm: number): void;
+  createMapping(): number;
+  freeMapping(mapping: number): void;
+  insertVma(mm: number, start: bigint, end: bigint, flags: number, mapping: number, pgoff: bigint): number;
+  removeVma(vma: number): void;
+  lookUpVma(mm: number, va: bigint): number;
+  firstVmaOf(mapping: number, first: bigint, last: bigint): number;
+  nextVmaOf(mapping: number, vma: number, first: bigint, last: bigint): number;
+
   // ---- pte/entry.ts: by linear address of the entry
 
   ptepGet(slot: number): bigint;

@@ -30,6 +30,7 @@ const ASSEMBLY = [
   'pwc',
   'tlb',
   'loads',
+  'mm/',
   'flush/',
   'range/',
   'index',
