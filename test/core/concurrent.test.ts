@@ -12,7 +12,7 @@ const REGIONS = 16;
 const FRAMES: [number, number] = [0x100000, 0x180000];
 const SEED = Number(process.env['PAGEWALK_SEED'] ?? Date.now() & 0xffffff);
 
-function makeWorld(rig: Rig, levels: 4 | 5, regions = REGIONS): World {
+function makeWorld(rig: Rig, levels: 4 | 5, regions: number): World {
   return { space: makeSpace(rig, levels), regions, frames: FRAMES };
 }
 
@@ -42,18 +42,19 @@ function expectClean(rig: Rig, world: World, levels: 4 | 5): void {
   expect(control(rig, layout.CONTROL_AGENTS)).toBe(1);
 }
 
-for (const [build, levels, mappers, walkers, rounds] of [
-  ['release', 4, 2, 2, 20000],
-  ['release', 5, 1, 3, 12000],
-  ['chaos', 4, 2, 2, 3000],
+for (const [build, levels, mappers, walkers, rounds, regions] of [
+  ['release', 4, 2, 2, 20000, REGIONS],
+  ['release', 5, 1, 3, 12000, REGIONS],
+  ['chaos', 4, 2, 2, 4000, REGIONS],
+  ['chaos', 4, 1, 2, 60000, 1],
 ] as const) {
-  test(`${build}, ${levels} levels: ${walkers} walkers beside ${mappers} mappers see only what was mapped, and lose no A or D`, {
+  test(`${build}, ${levels} levels, ${regions} regions: ${walkers} walkers beside ${mappers} mappers see only what was mapped, and lose no A or D`, {
     timeout: 60_000,
   }, async () => {
     console.log(`PAGEWALK_SEED=${SEED}`);
     // Few frames, so that a table page that was freed is soon another table.
     const rig = await makeRig({ frames: 80, build });
-    const world = makeWorld(rig, levels);
+    const world = makeWorld(rig, levels, regions);
     const reports = await run(rig, cast(mappers, walkers, rounds), world, build === 'chaos');
     expect(errorsOf(reports)).toBe('');
     for (const what of ['maps', 'unmaps', 'protects', 'splits', 'agings', 'mapped', 'faults', 'claims']) {

@@ -22,6 +22,8 @@ interface Asyncify {
 
 const REWINDING = 2;
 const BUFFER_BYTES = 8192;
+/** More than any call of a test makes. */
+const MOST_POINTS = 100_000;
 
 export interface ExploreRig extends Rig {
   cpu(...calls: Call[]): Cpu;
@@ -102,6 +104,7 @@ export class Cpu {
     while (this.pending !== undefined) {
       points.push(this.pending);
       this.step();
+      if (points.length > MOST_POINTS) throw new Error(`a call does not end: it passed ${MOST_POINTS} points`);
     }
     return points;
   }

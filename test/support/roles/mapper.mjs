@@ -29,10 +29,12 @@ export function mapper(stage) {
 
   /** A random part of a region: its first page and its length, often all of it. */
   function pick() {
-    const first = owned[random(owned.length)] * 512;
-    if (random(3) === 0) return [first, 512];
-    const at = random(512);
-    return [first + at, 1 + random(random(2) === 0 ? 512 - at : Math.min(8, 512 - at))];
+    const region = owned[random(owned.length)];
+    const at = places.meet(random, region);
+    const room = (region + 1) * 512 - at;
+    const kind = random(8);
+    if (kind === 0) return [region * 512, 512];
+    return [at, 1 + random(kind === 1 ? room : Math.min(4, room))];
   }
 
   function expectOk(what, status) {

@@ -24,7 +24,7 @@ export function walker(stage) {
   }
 
   function single(touch) {
-    const page = random(places.pages);
+    const page = places.meet(random, random(world.regions));
     const write = random(2) === 1;
     const generation = places.generation(page);
     const call = touch ? core.access : core.translate;

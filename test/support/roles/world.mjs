@@ -13,10 +13,13 @@ export function makeWorld({ world, notes, layout }) {
   const places = Array.from({ length: regions }, (_, r) => {
     return (r & 1) * 2 ** 9 + ((r >> 1) & 1) * 2 ** 18 + (r >> 2) * 2 ** 27;
   });
+  /** A page for one step: mostly one of the first few of a region, where everybody meets. */
+  const meet = (random, region) => region * 512 + (random(4) > 0 ? random(4) : random(512));
   const vpnOf = (page) => places[page >> 9] + (page & 511);
   return {
     pages,
     vpnOf,
+    meet,
     vaOf: (page) => BigInt(vpnOf(page)) << 12n,
     generation: (page) => Atomics.load(notes, GENERATIONS + page),
     advance: (page) => Atomics.add(notes, GENERATIONS + page, 1),
