@@ -16,6 +16,10 @@ import {
   CONTROL_RAM,
   FORMAT_X86_64_LA57,
   FRAME_SHIFT,
+  HARVEST_DIRTY,
+  HARVEST_SOFT_DIRTY,
+  HARVEST_WRITTEN,
+  HARVEST_YOUNG,
   MAGIC,
 } from "./layout";
 import { Agent } from "./agent";
@@ -36,6 +40,12 @@ import { Point } from "./point";
 import { Entry } from "./pte/entry";
 import { X86_64, X86_64_LA57 } from "./pte/x86_64";
 import { Pwc } from "./pwc";
+import { Age } from "./range/age";
+import { Clean } from "./range/clean";
+import { HarvestDirty, HarvestSoftDirty, HarvestWritten, HarvestYoung } from "./range/harvest";
+import { Scan } from "./range/scan";
+import { ClearSoftDirty } from "./range/soft_dirty";
+import { Wrprotect } from "./range/wrprotect";
 import { Rcu } from "./rcu";
 import { Space } from "./space";
 import { Silent, Tlb } from "./tlb";
@@ -529,6 +539,54 @@ export function firstVmaOf(mapping: usize, first: u64, last: u64): usize {
 /** The next such VMA after `vma`, or 0. */
 export function nextVmaOf(mapping: usize, vma: usize, first: u64, last: u64): usize {
   return Vma.nextOf(mapping, vma, first, last);
+}
+
+// ---- range/: `scan` is a block drawn in layout.ts (SCAN_*); the lock of the space is the page-table lock for now
+
+/** Write-protects the present leaves of a range. */
+export function wrprotectRange(space: usize, scan: usize): void {
+  Space.lock(space);
+  const changed = la57(space)
+    ? Scan.run<X86_64_LA57, Wrprotect>(space, scan)
+    : Scan.run<X86_64, Wrprotect>(space, scan);
+  Space.unlock(space, changed);
+}
+
+/** Cleans the dirty leaves of a range and records them. */
+export function cleanRange(space: usize, scan: usize): void {
+  Space.lock(space);
+  const changed = la57(space) ? Scan.run<X86_64_LA57, Clean>(space, scan) : Scan.run<X86_64, Clean>(space, scan);
+  Space.unlock(space, changed);
+}
+
+export function clearSoftDirtyRange(space: usize, scan: usize): void {
+  Space.lock(space);
+  const changed = la57(space)
+    ? Scan.run<X86_64_LA57, ClearSoftDirty>(space, scan)
+    : Scan.run<X86_64, ClearSoftDirty>(space, scan);
+  Space.unlock(space, changed);
+}
+
+/** Tests and clears young. */
+export function ageRange(space: usize, scan: usize): void {
+  Space.lock(space);
+  const changed = la57(space) ? Scan.run<X86_64_LA57, Age>(space, scan) : Scan.run<X86_64, Age>(space, scan);
+  Space.unlock(space, changed);
+}
+
+/** Notes in the bitmap which pages are of a kind (HARVEST_*), and changes nothing. */
+export function harvestRange(space: usize, scan: usize, kind: u32): void {
+  Space.lock(space);
+  if (la57(space)) harvest<X86_64_LA57>(space, scan, kind);
+  else harvest<X86_64>(space, scan, kind);
+  Space.unlock(space, false);
+}
+
+function harvest<F>(space: usize, scan: usize, kind: u32): void {
+  if (kind == HARVEST_DIRTY) Scan.run<F, HarvestDirty>(space, scan);
+  else if (kind == HARVEST_SOFT_DIRTY) Scan.run<F, HarvestSoftDirty>(space, scan);
+  else if (kind == HARVEST_YOUNG) Scan.run<F, HarvestYoung>(space, scan);
+  else if (kind == HARVEST_WRITTEN) Scan.run<F, HarvestWritten>(space, scan);
 }
 
 // ---- pte/entry.ts: by linear address of the entry

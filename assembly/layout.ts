@@ -336,6 +336,32 @@ export const FLUSH_ASID = 2;
 export const FLUSH_NOT_GLOBAL = 3;
 export const FLUSH_ALL = 4;
 
+// ---- Range scans (range/scan.ts): what a call is given and gives back, a block of the caller's -----------------------
+
+export const SCAN_VA = 0; //        u64   in: first byte, a multiple of 4 KiB
+export const SCAN_LAST = 8; //      u64   in: last byte, inclusive
+export const SCAN_ORIGIN = 16; //   u64   in: number of the page that has bit 0 of the bitmap, modulo 2^64
+export const SCAN_BITMAP = 24; //   u32   in: the bitmap, a multiple of 8; 0 without one
+export const SCAN_TRACKER = 28; //  u32   in: the tracker to feed; 0 without one
+export const SCAN_FLAGS = 32; //    u32   in: SCAN_*
+export const SCAN_HUGE = 36; //     u32   out: present entries above level 0 that were left as they were
+export const SCAN_WARNED = 40; //   u32   out: those of them that were writable or dirty
+export const SCAN_START = 48; //    u64   in and out: no bit below it was set ...
+export const SCAN_END = 56; //      u64   in and out: ... and none from here on; start >= end: none
+export const SCAN_TOUCHED = 64; //  u64   out: entries that were changed, or found by a harvest
+export const SCAN_FIRST = 72; //    u64   out: first byte that they map, meaningless if there are none
+export const SCAN_FINAL = 80; //    u64   out: last byte that they map
+export const SCAN_HITS = 128; //    u64 × 8  scratch: the entries of one table that were hit
+export const SCAN_BYTES = 192;
+
+export const SCAN_TRANSACTION = 1; // each change is ptep_modify_prot_start and commit: exchange with none, then store
+export const SCAN_SETTLED = 2; //    entries that no walker can write are changed by plain stores
+
+export const HARVEST_DIRTY = 0;
+export const HARVEST_SOFT_DIRTY = 1;
+export const HARVEST_YOUNG = 2;
+export const HARVEST_WRITTEN = 3; // not write-protected by userfaultfd
+
 // ---- Status of calls that change tables or frames ----------------------------------------------------------------
 
 export const STATUS_OK = 0;

@@ -376,6 +376,59 @@ export class X86Tables<Depth> {
     return (packed & <u32>entry & <u32>(RW | US)) | ((packed | <u32>(entry >> X86_NX)) & 1);
   }
 
+  // ---- the same for scans, which test many entries at once: of a present entry the predicate holds if and only if one of the bits is set
+
+  @inline
+  get presentMask(): u64 {
+    return P | PROTNONE;
+  }
+
+  /** pteWrite: RW, or Dirty without RW. */
+  @inline
+  get writeMask(): u64 {
+    return RW | D;
+  }
+
+  /** pteDirty. */
+  @inline
+  get dirtyMask(): u64 {
+    return D | SAVED_DIRTY;
+  }
+
+  /** pteYoung. */
+  @inline
+  get youngMask(): u64 {
+    return A;
+  }
+
+  /** pteSoftDirty. */
+  @inline
+  get softDirtyMask(): u64 {
+    return SOFT_DIRTY;
+  }
+
+  /** pteUffdWp. */
+  @inline
+  get uffdWpMask(): u64 {
+    return UFFD_WP;
+  }
+
+  /**
+   * No access sets a bit in this leaf: it is not present, or it has A, and D or no right to write. With CR0.WP clear the supervisor
+   * writes through RW=0 as well, and so sets D there.
+   */
+  @inline
+  settled(entry: u64, regime: usize): bool {
+    const neverWritten = (entry & RW) == 0 && (load<u32>(regime + REGIME_FLAGS) & CR_WP) != 0;
+    return (entry & P) == 0 || ((entry & A) != 0 && ((entry & D) != 0 || neverWritten));
+  }
+
+  /** The bits that `settled` looks at. */
+  @inline
+  get settledMask(): u64 {
+    return P | RW | A | D;
+  }
+
   // ---- entries to be made
 
   /** An entry that refers to a table: all rights, so that the leaf decides. */

@@ -175,6 +175,14 @@ export interface CoreExports {
   firstVmaOf(mapping: number, first: bigint, last: bigint): number;
   nextVmaOf(mapping: number, vma: number, first: bigint, last: bigint): number;
 
+  // ---- range/
+
+  wrprotectRange(space: number, scan: number): void;
+  cleanRange(space: number, scan: number): void;
+  clearSoftDirtyRange(space: number, scan: number): void;
+  ageRange(space: number, scan: number): void;
+  harvestRange(space: number, scan: number, kind: number): void;
+
   // ---- pte/entry.ts: by linear address of the entry
 
   ptepGet(slot: number): bigint;

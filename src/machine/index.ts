@@ -11,6 +11,8 @@ export type { Audit, FrameInfo, MemoryOptions, SharedHandle } from './memory.ts'
 export { PhysicalMemory } from './memory.ts';
 export type { Protection } from './protection.ts';
 export type { PteAddress, PteOperations } from './pte.ts';
+export type { HarvestKind, RangeOptions, RangeResult } from './ranges.ts';
+export { PageBitmap, RangeOperations } from './ranges.ts';
 export type { Regime } from './regime.ts';
 export { DEFAULT_REGIME } from './regime.ts';
 export type { Access, AccessBits, Fault, FaultCause, Mapped, PageResult, Rights, Translation } from './results.ts';

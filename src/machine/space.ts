@@ -52,6 +52,7 @@ import {
 import type { PhysicalMemory } from './memory.ts';
 import { type Protection, protectionBits } from './protection.ts';
 import type { PteAddress } from './pte.ts';
+import { RangeOperations, type RangeOptions } from './ranges.ts';
 import { DEFAULT_REGIME, type Regime, regimeBits } from './regime.ts';
 import {
   type Access,
@@ -269,6 +270,11 @@ export class AddressSpace {
     return new SoftTlb(this, entries);
   }
 
+  /** Operations on the entries of a range: write-protect, clean and record, clear soft-dirty, age, harvest. Dispose of them. */
+  ranges(options: RangeOptions = {}): RangeOperations {
+    return new RangeOperations(this, options);
+  }
+
   // ---- changes
 
   /**
@@ -288,14 +294,14 @@ export class AddressSpace {
     const to = aligned(physicalAddress(pa), 'pa');
     const bytes = aligned(virtualAddress(sizeBytes, 'sizeBytes'), 'sizeBytes');
     const { core } = this.memory;
-    return this.#change(core.map(this.#live(), from, to, bytes, protectionBits(protection), level));
+    return this.#change(core.map(this.live(), from, to, bytes, protectionBits(protection), level));
   }
 
   /** Removes every mapping of the range, splitting pages that reach over its edges, and frees tables that become empty. */
   unmap(va: AddressLike, sizeBytes: AddressLike): Change {
     const from = aligned(virtualAddress(va), 'va');
     const bytes = aligned(virtualAddress(sizeBytes, 'sizeBytes'), 'sizeBytes');
-    return this.#change(this.memory.core.unmap(this.#live(), from, bytes));
+    return this.#change(this.memory.core.unmap(this.live(), from, bytes));
   }
 
   /** Gives every page of the range the rights of `protection` (read, write, execute, user, pkey); attributes stay. */
@@ -303,13 +309,13 @@ export class AddressSpace {
     const from = aligned(virtualAddress(va), 'va');
     const bytes = aligned(virtualAddress(sizeBytes, 'sizeBytes'), 'sizeBytes');
     const rights = protectionBits(protection) & RIGHTS;
-    return this.#change(this.memory.core.protect(this.#live(), from, bytes, rights));
+    return this.#change(this.memory.core.protect(this.live(), from, bytes, rights));
   }
 
   /** Breaks a large page around `va` into pages of `pages`. */
   split(va: AddressLike, pages: PageSize = '4KiB'): Change {
     const from = virtualAddress(va) & ~0xfffn;
-    return this.#change(this.memory.core.split(this.#live(), from, PAGE_LEVELS[pages]));
+    return this.#change(this.memory.core.split(this.live(), from, PAGE_LEVELS[pages]));
   }
 
   // ---- listing
@@ -358,7 +364,7 @@ export class AddressSpace {
   }
 
   /** The handle, of a space that is not disposed. @internal */
-  #live(): number {
+  live(): number {
     if (this.#disposed) throw new Error('this address space was disposed of');
     return this.handle;
   }

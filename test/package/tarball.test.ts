@@ -15,9 +15,9 @@ const CAPTURE = resolve('test/fixtures/captures/x86_64-4l-nopti.ptpg.gz');
 
 /**
  * What a page downloads to translate its first address: the library and the release core in base64, minified by the user's bundler.
- * At 0.1.0 that was 86 KB, 25 KB after gzip.
+ * At 0.1.0 that was 86 KB, 25 KB after gzip; the machine (TLBs, locks, mm, range operations) about doubles the core.
  */
-const BUDGET_BYTES = 100_000;
+const BUDGET_BYTES = 250_000;
 
 let home: string;
 let packed: string[];

@@ -1,0 +1,396 @@
+// Scans: one operation on the leaf entries of a range, with vectors where many entries can be judged at once.
+//
+// Guarantees: the operation sees each present leaf entry of [SCAN_VA, SCAN_LAST] once and leaves every other entry alone, none and swap
+// entries among them: Linux's wp_pte() tests pte_write() without pte_present(), and in a swap entry that bit is soft-dirty
+// (arch/x86/include/asm/pgtable_64.h). An entry above level 0 is never split: an operation acts on the whole of it or leaves
+// it and counts it. The block (SCAN_*) tells how many entries were touched, from which byte to which, and in a bitmap which pages; the
+// tracker, if there is one, covers exactly them.
+//
+// The caller holds the lock that keeps other software out of these tables (the page-table lock; a space's lock for now).
+// Hardware goes on: walkers in other agents set A and D at any moment, and no such bit is lost or invented. An entry changes by
+//   one atomic       `and` where the operation only clears bits, else a compare-exchange of what it was into what it becomes
+//   a transaction    with SCAN_TRANSACTION: exchange with none, then store (ptep_modify_prot_start and commit); a walk in between faults
+//   a plain store    with SCAN_SETTLED, if the entry is settled: present with A, and with D or without the right to write
+// Why the last is sound: a walker writes an entry only to set an A or D that is missing and allowed, by compare-exchange against what it
+// read. A settled entry lacks none. A walker that read it earlier, unsettled, finds it changed and begins again; one that reads it
+// after the store sees what was stored. What it leans on: that machine (`recheck` of the dirty-bit machines; one that sets D
+// without looking at RW again, `nowcheck`, needs the atomics), the lock, and that an aligned store of 8 bytes, also as half of a
+// vector store, does not tear, which V8 on x64 and arm64 does and the WebAssembly specification does not promise. So it is a flag.
+//
+// Builds other than release, and formats with 4-byte entries, go entry by entry, each access behind its scheduling point. In the release
+// build a table is read by plain vector loads, whose halves do not tear either; a bit that is set behind them is as if it had been
+// set after the scan passed. Nothing is called from the loops over entries: V8 would spill every local around it.
+//
+// Bitmap, block and tracker are the caller's own: plain memory, no scheduling points.
+
+import {
+  BUILD_RELEASE,
+  FRAME_SHIFT,
+  SCAN_BITMAP,
+  SCAN_END,
+  SCAN_FINAL,
+  SCAN_FIRST,
+  SCAN_FLAGS,
+  SCAN_HITS,
+  SCAN_HUGE,
+  SCAN_LAST,
+  SCAN_ORIGIN,
+  SCAN_SETTLED,
+  SCAN_START,
+  SCAN_TOUCHED,
+  SCAN_TRACKER,
+  SCAN_TRANSACTION,
+  SCAN_VA,
+  SCAN_WARNED,
+  TRACK_EXACT,
+  TRACK_POLICY,
+} from "../layout";
+import { Shared } from "../atomic";
+import { Tracker } from "../flush/track";
+import { Frames } from "../frame";
+import { Entry } from "../pte/entry";
+import { Space } from "../space";
+import { Place, Walk } from "../walk";
+import { Range } from "./walk";
+
+const ALL: u64 = 0xffffffffffffffff;
+
+export abstract class Scan {
+  /**
+   * Runs operation `V` over the range of the block. The range lies in one canonical half. Returns whether entries were changed.
+   *
+   * Down to level 1 each walk is a descent; from there it is the last step of as many walks as the table of level 1 has entries.
+   */
+  static run<F, V>(space: usize, scan: usize): bool {
+    const format = changetype<F>(0);
+    const step = (<usize>1) << format.entryShift;
+    const last = load<u64>(scan, SCAN_LAST);
+    let at = load<u64>(scan, SCAN_VA);
+    Scan.clear(scan);
+    do {
+      const place = Walk.seek<F>(space, at, 1);
+      const level = Place.level(place);
+      let slot = Place.slot(place);
+      if (slot == 0) {
+        at = Range.after<F>(at, level + 1);
+        continue;
+      }
+      const end = level == 1 ? Range.rowEnd<F>(at, 1, last) : Range.after<F>(at, level);
+      do {
+        const entry = Entry.load<F>(slot);
+        const next = Range.after<F>(at, level);
+        // The last byte of this entry that the range takes in.
+        const final = min(last, next - 1);
+        if (format.present(entry)) {
+          if (format.leaf(entry, level)) {
+            Scan.large<F, V>(space, scan, slot, entry, at, final, level);
+          } else if (level == 1 && Range.passable<F>(space, entry, 1)) {
+            const page = Frames.backing(format.table(entry));
+            if (page != 0) {
+              const from = format.index(at, 0);
+              const to = format.index(final, 0);
+              if (Scan.table<F, V>(space, scan, page, from, to))
+                Scan.record<V>(scan, at & ~(format.span(1) - 1), from, to);
+            }
+          }
+        }
+        at = next;
+        slot += step;
+      } while (at != end);
+    } while (at != 0 && at <= last);
+    return changetype<V>(0).changes && load<u64>(scan, SCAN_TOUCHED) != 0;
+  }
+
+  private static clear(scan: usize): void {
+    store<u32>(scan, 0, SCAN_HUGE);
+    store<u32>(scan, 0, SCAN_WARNED);
+    store<u64>(scan, 0, SCAN_TOUCHED);
+    store<u64>(scan, ALL, SCAN_FIRST);
+    store<u64>(scan, 0, SCAN_FINAL);
+  }
+
+  // ---- one leaf table
+
+  /** Entries [from, to] of the leaf table at `page`. Notes those that were hit in SCAN_HITS, a bit each; false if there are none. */
+  private static table<F, V>(space: usize, scan: usize, page: usize, from: u32, to: u32): bool {
+    const format = changetype<F>(0);
+    const visitor = changetype<V>(0);
+    const flags = load<u32>(scan, SCAN_FLAGS);
+    const regime = Space.regime(space);
+    if (BUILD != BUILD_RELEASE || format.entryShift != 3)
+      return Scan.entries<F, V>(scan, page, from, to, flags, regime);
+    const mask = i64x2.splat(visitor.mask<F>());
+    let found: u64 = 0;
+    for (let n = from >> 6; n <= to >> 6; ++n) {
+      const block = page + ((<usize>n) << 9);
+      // Does any of these 64 entries have a bit of the mask, or, for an inverted operation, lack one?
+      const any = v128.or(
+        v128.or(Lanes.any<V>(block), Lanes.any<V>(block + 128)),
+        v128.or(Lanes.any<V>(block + 256), Lanes.any<V>(block + 384)),
+      );
+      let hits: u64 = 0;
+      if (v128.any_true(v128.and(any, mask))) {
+        const wanted = (ALL << (n == from >> 6 ? from & 63 : 0)) & (ALL >> (n == to >> 6 ? ~to & 63 : 0));
+        if (visitor.changes && (flags & SCAN_SETTLED) != 0 && wanted == ALL) {
+          const change = Lanes.change<F, V>(block, regime);
+          if (change != 0) {
+            Lanes.apply(block, change);
+            hits = ALL;
+          }
+        }
+        if (hits == 0) {
+          hits = Lanes.word<V>(block, mask) & wanted;
+          if (!visitor.changes) hits &= Lanes.has(block, i64x2.splat(format.presentMask));
+          for (let left = visitor.changes ? hits : 0; left != 0; left &= left - 1) {
+            const slot = block + ((<usize>ctz(left)) << 3);
+            if (!Scan.touch<F, V>(slot, atomic.load<u64>(slot), flags, regime)) hits ^= left & -left;
+          }
+        }
+        found |= hits;
+      }
+      store<u64>(scan + ((<usize>n) << 3), hits, SCAN_HITS);
+    }
+    return found != 0;
+  }
+
+  /** The same, one entry after the other. */
+  private static entries<F, V>(scan: usize, page: usize, from: u32, to: u32, flags: u32, regime: usize): bool {
+    const format = changetype<F>(0);
+    for (let n = from >> 6; n <= to >> 6; ++n) store<u64>(scan + ((<usize>n) << 3), 0, SCAN_HITS);
+    let found = false;
+    for (let i = from; i <= to; ++i) {
+      const slot = page + ((<usize>i) << format.entryShift);
+      if (!Scan.touch<F, V>(slot, Entry.load<F>(slot), flags, regime)) continue;
+      const word = scan + ((<usize>(i >> 6)) << 3);
+      store<u64>(word, load<u64>(word, SCAN_HITS) | ((<u64>1) << (i & 63)), SCAN_HITS);
+      found = true;
+    }
+    return found;
+  }
+
+  /** Does the operation to one entry, which was `entry` a moment ago. False if there is nothing to do. */
+  @inline
+  static touch<F, V>(slot: usize, entry: u64, flags: u32, regime: usize): bool {
+    const format = changetype<F>(0);
+    const visitor = changetype<V>(0);
+    let old = entry;
+    if (!visitor.hit<F>(old)) return false;
+    if (!visitor.changes) return true;
+    if ((flags & SCAN_SETTLED) != 0 && format.settled(old, regime)) {
+      Scan.put<F>(slot, visitor.after<F>(old));
+    } else if ((flags & SCAN_TRANSACTION) != 0) {
+      Scan.put<F>(slot, visitor.after<F>(Entry.modifyProtStart<F>(slot)));
+    } else if (visitor.clears<F>() != 0) {
+      if (format.entryShift == 3) Shared.and<u64>(slot, ~visitor.clears<F>());
+      else Shared.and<u32>(slot, <u32>~visitor.clears<F>());
+    } else {
+      while (!Entry.replace<F>(slot, old, visitor.after<F>(old))) old = Entry.load<F>(slot);
+    }
+    return true;
+  }
+
+  /** set_pte() of an entry that nobody else writes now. V8 makes an exchange of an atomic store, five times as dear. */
+  @inline
+  private static put<F>(slot: usize, entry: u64): void {
+    if (BUILD == BUILD_RELEASE && changetype<F>(0).entryShift == 3) store<u64>(slot, entry);
+    else Entry.store<F>(slot, entry);
+  }
+
+  // ---- an entry above level 0 that maps a page: [first, last] is the part of it in the range
+
+  private static large<F, V>(
+    space: usize,
+    scan: usize,
+    slot: usize,
+    entry: u64,
+    first: u64,
+    last: u64,
+    level: i32,
+  ): void {
+    const format = changetype<F>(0);
+    const visitor = changetype<V>(0);
+    const whole = last - first == format.span(level) - 1;
+    if (visitor.changes && (!visitor.huge || !whole)) {
+      store<u32>(scan, load<u32>(scan, SCAN_HUGE) + 1, SCAN_HUGE);
+      const warned = format.pteWrite(entry) || format.pteDirty(entry);
+      if (warned) store<u32>(scan, load<u32>(scan, SCAN_WARNED) + 1, SCAN_WARNED);
+      return;
+    }
+    if (!Scan.touch<F, V>(slot, entry, load<u32>(scan, SCAN_FLAGS), Space.regime(space))) return;
+    Scan.count(scan, 1, first, last);
+    const tracker: usize = load<u32>(scan, SCAN_TRACKER);
+    if (visitor.changes && tracker != 0) Tracker.add(tracker, first, last, <u32>format.shift(level));
+    const bitmap: usize = load<u32>(scan, SCAN_BITMAP);
+    if (bitmap == 0) return;
+    const from = (first >> FRAME_SHIFT) - load<u64>(scan, SCAN_ORIGIN);
+    const to = (last >> FRAME_SHIFT) - load<u64>(scan, SCAN_ORIGIN);
+    Scan.widen(scan, from, to + 1);
+    for (let word = from >> 6; word <= to >> 6; ++word) {
+      const bits = (ALL << (word == from >> 6 ? from & 63 : 0)) & (ALL >> (word == to >> 6 ? ~to & 63 : 0));
+      const at = bitmap + ((<usize>word) << 3);
+      store<u64>(at, load<u64>(at) | bits);
+    }
+  }
+
+  // ---- what is told about the entries that were hit
+
+  /** Takes SCAN_HITS, bits [from, to] of the table whose first entry maps `va`, into count, range, bitmap and tracker. */
+  private static record<V>(scan: usize, va: u64, from: u32, to: u32): void {
+    const bitmap: usize = load<u32>(scan, SCAN_BITMAP);
+    const tracker: usize = changetype<V>(0).changes ? load<u32>(scan, SCAN_TRACKER) : 0;
+    const exact = tracker != 0 && load<u32>(tracker, TRACK_POLICY) == TRACK_EXACT;
+    // Bit of entry 0; below 0 if the bitmap begins within the table.
+    const base = (va >> FRAME_SHIFT) - load<u64>(scan, SCAN_ORIGIN);
+    let count: u64 = 0;
+    let first: u32 = 512;
+    let last: u32 = 0;
+    for (let n = from >> 6; n <= to >> 6; ++n) {
+      const hits = load<u64>(scan + ((<usize>n) << 3), SCAN_HITS);
+      if (hits == 0) continue;
+      count += popcnt(hits);
+      if (first == 512) first = (n << 6) + <u32>ctz(hits);
+      last = (n << 6) + 63 - <u32>clz(hits);
+      if (bitmap != 0) Scan.setBits(bitmap, base + ((<u64>n) << 6), hits);
+      if (exact) Scan.trackRuns(tracker, va + ((<u64>n) << (6 + FRAME_SHIFT)), hits);
+    }
+    const firstByte = va + ((<u64>first) << FRAME_SHIFT);
+    const lastByte = va + ((<u64>last) << FRAME_SHIFT) + ((1 << FRAME_SHIFT) - 1);
+    Scan.count(scan, count, firstByte, lastByte);
+    if (bitmap != 0) Scan.widen(scan, base + first, base + last + 1);
+    if (tracker != 0 && !exact) Tracker.add(tracker, firstByte, lastByte, FRAME_SHIFT);
+  }
+
+  @inline
+  private static count(scan: usize, entries: u64, first: u64, last: u64): void {
+    store<u64>(scan, load<u64>(scan, SCAN_TOUCHED) + entries, SCAN_TOUCHED);
+    if (first < load<u64>(scan, SCAN_FIRST)) store<u64>(scan, first, SCAN_FIRST);
+    store<u64>(scan, last, SCAN_FINAL);
+  }
+
+  /** Bits [from, to) were set: `start` and `end` of clean_record_shared_mapping_range(). */
+  @inline
+  private static widen(scan: usize, from: u64, to: u64): void {
+    if (from < load<u64>(scan, SCAN_START)) store<u64>(scan, from, SCAN_START);
+    if (to > load<u64>(scan, SCAN_END)) store<u64>(scan, to, SCAN_END);
+  }
+
+  /** ORs 64 bits into the bitmap from bit `at` on, which may lie below 0 if the lowest of them are clear. */
+  @inline
+  private static setBits(bitmap: usize, at: u64, bits: u64): void {
+    const word = bitmap + ((<usize>(<i64>at >> 6)) << 3);
+    const shift = at & 63;
+    const low = bits << shift;
+    if (low != 0) store<u64>(word, load<u64>(word) | low);
+    if (shift == 0) return;
+    const high = bits >> (64 - shift);
+    if (high != 0) store<u64>(word, load<u64>(word, 8) | high, 8);
+  }
+
+  /** Each run of set bits is one range; a run that goes on in the next word grows there. */
+  private static trackRuns(tracker: usize, va: u64, hits: u64): void {
+    let left = hits;
+    while (left != 0) {
+      const first = ctz(left);
+      // Carry out of the run: the bits above it.
+      const above = left & (left + (left & -left));
+      const last = 63 - clz(left ^ above);
+      Tracker.add(
+        tracker,
+        va + (first << FRAME_SHIFT),
+        va + (last << FRAME_SHIFT) + ((1 << FRAME_SHIFT) - 1),
+        FRAME_SHIFT,
+      );
+      left = above;
+    }
+  }
+}
+
+/** Many entries at once. */
+abstract class Lanes {
+  /** 16 entries folded into one vector: bits that any of them has; for an inverted operation, that any of them lacks. */
+  @inline
+  static any<V>(p: usize): v128 {
+    if (changetype<V>(0).inverted) return v128.not(Lanes.all(p));
+    const a = v128.or(v128.or(v128.load(p), v128.load(p, 16)), v128.or(v128.load(p, 32), v128.load(p, 48)));
+    const b = v128.or(v128.or(v128.load(p, 64), v128.load(p, 80)), v128.or(v128.load(p, 96), v128.load(p, 112)));
+    return v128.or(a, b);
+  }
+
+  /** 16 entries folded into one vector: bits that all of them have. */
+  @inline
+  static all(p: usize): v128 {
+    const a = v128.and(v128.and(v128.load(p), v128.load(p, 16)), v128.and(v128.load(p, 32), v128.load(p, 48)));
+    const b = v128.and(v128.and(v128.load(p, 64), v128.load(p, 80)), v128.and(v128.load(p, 96), v128.load(p, 112)));
+    return v128.and(a, b);
+  }
+
+  /** Of 64 entries, a bit each: does it have a bit of the mask, or, for an inverted operation, none? */
+  @inline
+  static word<V>(block: usize, mask: v128): u64 {
+    const has = Lanes.has(block, mask);
+    return changetype<V>(0).inverted ? ~has : has;
+  }
+
+  @inline
+  static has(block: usize, mask: v128): u64 {
+    const low = <u64>Lanes.lacks(block, mask) | ((<u64>Lanes.lacks(block + 128, mask)) << 16);
+    const high = <u64>Lanes.lacks(block + 256, mask) | ((<u64>Lanes.lacks(block + 384, mask)) << 16);
+    return ~(low | (high << 32));
+  }
+
+  /** Of 16 entries, a bit each: has it no bit of the mask? Comparisons are narrowed from 64 bits to 8 and gathered. */
+  @inline
+  private static lacks(p: usize, mask: v128): u32 {
+    const zero = i64x2.splat(0);
+    const e0 = i64x2.eq(v128.and(v128.load(p), mask), zero);
+    const e1 = i64x2.eq(v128.and(v128.load(p, 16), mask), zero);
+    const e2 = i64x2.eq(v128.and(v128.load(p, 32), mask), zero);
+    const e3 = i64x2.eq(v128.and(v128.load(p, 48), mask), zero);
+    const e4 = i64x2.eq(v128.and(v128.load(p, 64), mask), zero);
+    const e5 = i64x2.eq(v128.and(v128.load(p, 80), mask), zero);
+    const e6 = i64x2.eq(v128.and(v128.load(p, 96), mask), zero);
+    const e7 = i64x2.eq(v128.and(v128.load(p, 112), mask), zero);
+    const low = i16x8.narrow_i32x4_s(i16x8.narrow_i32x4_s(e0, e1), i16x8.narrow_i32x4_s(e2, e3));
+    const high = i16x8.narrow_i32x4_s(i16x8.narrow_i32x4_s(e4, e5), i16x8.narrow_i32x4_s(e6, e7));
+    return <u32>i8x16.bitmask(i8x16.narrow_i16x8_s(low, high));
+  }
+
+  /**
+   * If the operation changes 64 entries all alike, and all are settled: what to exclusive-or into each; else 0. They are alike if they
+   * agree in every bit that the operation or `settled` looks at.
+   */
+  @inline
+  static change<F, V>(block: usize, regime: usize): u64 {
+    const format = changetype<F>(0);
+    const visitor = changetype<V>(0);
+    const looked = visitor.mask<F>() | format.presentMask | format.settledMask;
+    const all2 = v128.and(
+      v128.and(Lanes.all(block), Lanes.all(block + 128)),
+      v128.and(Lanes.all(block + 256), Lanes.all(block + 384)),
+    );
+    const any2 = v128.or(
+      v128.or(Lanes.any<V>(block), Lanes.any<V>(block + 128)),
+      v128.or(Lanes.any<V>(block + 256), Lanes.any<V>(block + 384)),
+    );
+    const all = i64x2.extract_lane(all2, 0) & i64x2.extract_lane(all2, 1);
+    const any = i64x2.extract_lane(any2, 0) | i64x2.extract_lane(any2, 1);
+    if (((all ^ any) & looked) != 0 || !visitor.hit<F>(all) || !format.settled(all, regime)) return 0;
+    return all ^ visitor.after<F>(all);
+  }
+
+  /** Exclusive-ors `change` into 64 entries by vector stores. */
+  @inline
+  static apply(block: usize, change: u64): void {
+    const bits = i64x2.splat(change);
+    for (let p = block; p < block + 512; p += 128) {
+      v128.store(p, v128.xor(v128.load(p), bits));
+      v128.store(p, v128.xor(v128.load(p, 16), bits), 16);
+      v128.store(p, v128.xor(v128.load(p, 32), bits), 32);
+      v128.store(p, v128.xor(v128.load(p, 48), bits), 48);
+      v128.store(p, v128.xor(v128.load(p, 64), bits), 64);
+      v128.store(p, v128.xor(v128.load(p, 80), bits), 80);
+      v128.store(p, v128.xor(v128.load(p, 96), bits), 96);
+      v128.store(p, v128.xor(v128.load(p, 112), bits), 112);
+    }
+  }
+}
