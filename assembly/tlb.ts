@@ -11,7 +11,7 @@
 //
 // Where a fill goes: into level 1 and level 2, as on Intel's cores, whose levels are not inclusive (Gras et al., "Translation Leak-aside
 // Buffer", USENIX Security 2018, section 6); a hit in level 2 refills level 1. INCLUSION_INCLUSIVE and _EXCLUSIVE are there to
-// compare. A page larger than what a level takes is splintered (SDM 4.10.2.2): the entry covers the piece around the address,
+// compare. A page larger than what a level takes is splintered (SDM 4.10.2.3): the entry covers the piece around the address,
 // and an invalidation of any address in the page drops all its pieces (4.10.4.1), at the price of looking at every entry.
 //
 // Not modelled: VMIDs and nested translations, entries that coalesce neighbouring pages (contiguous bit, AMD), hashed set indices.

@@ -21,3 +21,20 @@ export { ReverseMap } from './reverse.ts';
 export { SoftTlb } from './softtlb.ts';
 export type { Change, ExplainedLevel, Explanation, Fetch, PageSize } from './space.ts';
 export { AddressSpace } from './space.ts';
+export type {
+  ArrayStatistics,
+  AsidTag,
+  Fill,
+  LookUp,
+  Replacement,
+  Scope,
+  StructureEntry,
+  TlbArray,
+  TlbEntry,
+  TlbModel,
+  TlbOptions,
+  TlbStatistics,
+} from './tlb.ts';
+export { Tlb } from './tlb.ts';
+export type { TlbPreset } from './tlbpresets.ts';
+export { TLB_PRESETS } from './tlbpresets.ts';
