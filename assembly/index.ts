@@ -14,6 +14,7 @@ import {
   CONTROL_META,
   CONTROL_ORIGIN,
   CONTROL_RAM,
+  DONE,
   FORMAT_X86_64_LA57,
   FRAME_SHIFT,
   HARVEST_DIRTY,
@@ -25,6 +26,8 @@ import {
 import { Agent } from "./agent";
 import { Broadcast, Own } from "./assoc";
 import { Batch } from "./batch";
+import { Cpu } from "./cpu";
+import { Shootdown } from "./flush/shootdown";
 import { Tracker } from "./flush/track";
 import { Frames, NO_FRAME } from "./frame";
 import { Heap } from "./heap";
@@ -587,6 +590,69 @@ function harvest<F>(space: usize, scan: usize, kind: u32): void {
   else if (kind == HARVEST_SOFT_DIRTY) Scan.run<F, HarvestSoftDirty>(space, scan);
   else if (kind == HARVEST_YOUNG) Scan.run<F, HarvestYoung>(space, scan);
   else if (kind == HARVEST_WRITTEN) Scan.run<F, HarvestWritten>(space, scan);
+}
+
+// ---- cpu.ts, flush/shootdown.ts
+
+export function createCpu(id: u32, tlb: usize, machine: u32): usize {
+  return Cpu.create(id, tlb, machine);
+}
+
+export function freeCpu(cpu: usize): void {
+  Cpu.free(cpu);
+}
+
+export function loadMm(cpu: usize, mm: usize, asid: u32): void {
+  Cpu.loadMm(cpu, mm, asid);
+}
+
+export function enterUser(cpu: usize): void {
+  Cpu.enterUser(cpu);
+}
+
+export function leaveUser(cpu: usize): void {
+  Cpu.leaveUser(cpu);
+}
+
+export function enterLazy(cpu: usize): void {
+  Cpu.enterLazy(cpu);
+}
+
+export function leaveLazy(cpu: usize): bool {
+  return Cpu.leaveLazy(cpu);
+}
+
+/** Between two user accesses: answers what is pending. */
+export function takeInterrupts(cpu: usize): void {
+  Cpu.takeInterrupts(cpu);
+}
+
+/** Loads the word of 8 bytes at `va` in user mode: DONE, the word in the reply block, or FAULTED. */
+export function userLoad(cpu: usize, va: u64): u32 {
+  if (la57(Mm.space(Cpu.mm(cpu)))) return Cpu.load<X86_64_LA57>(cpu, va);
+  return Cpu.load<X86_64>(cpu, va);
+}
+
+export function userStore(cpu: usize, va: u64, value: u64): u32 {
+  if (la57(Mm.space(Cpu.mm(cpu)))) return Cpu.store<X86_64_LA57>(cpu, va, value);
+  return Cpu.store<X86_64>(cpu, va, value);
+}
+
+export function userExchange(cpu: usize, va: u64, value: u64): u32 {
+  if (la57(Mm.space(Cpu.mm(cpu)))) return Cpu.exchange<X86_64_LA57>(cpu, va, value);
+  return Cpu.exchange<X86_64>(cpu, va, value);
+}
+
+/** Stores `value`, `value` + 1, ... at `va` until a store faults or `count` are done; returns how many were. */
+export function userStores(cpu: usize, va: u64, value: u64, count: u32): u32 {
+  let done: u32 = 0;
+  while (done < count && userStore(cpu, va, value + done) == DONE) ++done;
+  return done;
+}
+
+/** See Shootdown.flush: [first, last] of `mm` in steps of 2^`stride` (64: all), from `cpu`. Returns the CPUs interrupted. */
+export function flushMm(cpu: usize, mm: usize, first: u64, last: u64, stride: u32, freed: bool, options: u32): u32 {
+  return Shootdown.flush(cpu, mm, first, last, stride, freed, options);
 }
 
 // ---- pte/entry.ts: by linear address of the entry

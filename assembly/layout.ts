@@ -41,6 +41,8 @@ export const CONTROL_RCU_HEAD = 0x11c4; //     u32   oldest waiting frame, index
 export const CONTROL_RCU_TAIL = 0x11c8; //     u32   youngest waiting frame, index + 1
 export const CONTROL_RCU_WAITING = 0x11cc; //  u32   how many wait
 
+export const CONTROL_CPUS = 0x1400; //         u32 × 64  address of simulated CPU n, 0 where there is none
+
 export const MAGIC = 0x50574b31;
 
 // ---- AGENTS: one block for each instance of the core -------------------------------------------------------------
@@ -166,6 +168,49 @@ export const VM_MIXEDMAP = 0x10000000;
 export const MAPPING_LOCK = 0; //      RWLOCK_BYTES  i_mmap_rwsem
 export const MAPPING_VMAS = 16; //     u32   interval tree of the VMAs over it by page offset
 export const MAPPING_BYTES = 24;
+
+// ---- Simulated CPUs (cpu.ts, interrupt.ts): one block in HEAP --------------------------------------------------------
+
+export const CPU_ID = 0; //          u32   0 to 63: its bit in an mm's mask
+export const CPU_TLB = 4; //         u32   TLB_*
+export const CPU_MACHINE = 8; //     u32   MACHINE_*: what sets D
+export const CPU_MM = 12; //         u32   the mm whose tables it walks; 0: none
+export const CPU_ASID = 16; //       u32   its tag in the TLB
+export const CPU_GENERATION = 24; // u64   up to which of that mm's flushes the TLB is current
+export const CPU_FAULTS = 32; //     u64
+export const CPU_INTERRUPTS = 40; // u64   requests answered
+export const CPU_MODE = 64; //       u32   MODE_*
+export const CPU_LAZY = 68; //       u32   1: it runs a kernel thread and keeps the mm for later (is_lazy)
+export const CPU_PENDING = 128; //   u64   senders whose slot is to be looked at
+export const CPU_REQUESTS = 192; //  REQUEST_BYTES for each sender
+export const CPU_BYTES = 2752; //    CPU_REQUESTS + 64 * REQUEST_BYTES
+
+export const REQUEST_MM = 0; //          u32
+export const REQUEST_STRIDE = 4; //      u32   log2 of the step, or REQUEST_ALL
+export const REQUEST_FIRST = 8; //       u64
+export const REQUEST_LAST = 16; //       u64
+export const REQUEST_GENERATION = 24; // u64   tlb_gen that the mm has with this flush
+export const REQUEST_SENT = 32; //       u32   requests of this sender so far
+export const REQUEST_ANSWERED = 36; //   u32   and those of them that are answered
+export const REQUEST_BYTES = 40;
+export const REQUEST_ALL = 64; // in place of a stride: all of the mm
+
+export const MODE_KERNEL = 0; // makes no user access; requests may wait
+export const MODE_USER = 1; //   answers between two accesses
+
+export const MACHINE_RECHECK = 0; //   D is set by a locked update that needs P and W still (x86 with shadow stacks)
+export const MACHINE_NOWCHECK = 1; //  needs P only
+export const MACHINE_BLIND = 2; //     needs nothing
+export const MACHINE_LAZY_LOST = 3; // sets D in the TLB entry only
+export const MACHINE_LAZY_WB = 4; //   as that, and writes it to a present PTE when the entry goes
+export const MACHINE_SWDIRTY = 5; //   does not set D: an entry is writable only if D was set when it was filled
+
+export const DONE = 0; //    what a user access returns
+export const FAULTED = 1;
+
+export const SHOOT_POSTED = 1; //    do not wait for the answers
+export const SHOOT_SKIP_LAZY = 2; // leave lazy CPUs alone unless tables are freed
+export const SHOOT_CEILING = 8; //   from this bit on: most single invalidations before all is flushed; 0: no ceiling
 
 // ---- Formats -----------------------------------------------------------------------------------------------------
 

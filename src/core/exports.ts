@@ -183,6 +183,30 @@ export interface CoreExports {
   ageRange(space: number, scan: number): void;
   harvestRange(space: number, scan: number, kind: number): void;
 
+  // ---- cpu.ts, flush/shootdown.ts
+
+  createCpu(id: number, tlb: number, machine: number): number;
+  freeCpu(cpu: number): void;
+  loadMm(cpu: number, mm: number, asid: number): void;
+  enterUser(cpu: number): void;
+  leaveUser(cpu: number): void;
+  enterLazy(cpu: number): void;
+  leaveLazy(cpu: number): number;
+  takeInterrupts(cpu: number): void;
+  userLoad(cpu: number, va: bigint): number;
+  userStore(cpu: number, va: bigint, value: bigint): number;
+  userExchange(cpu: number, va: bigint, value: bigint): number;
+  userStores(cpu: number, va: bigint, value: bigint, count: number): number;
+  flushMm(
+    cpu: number,
+    mm: number,
+    first: bigint,
+    last: bigint,
+    stride: number,
+    freed: boolean,
+    options: number,
+  ): number;
+
   // ---- pte/entry.ts: by linear address of the entry
 
   ptepGet(slot: number): bigint;

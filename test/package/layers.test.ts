@@ -31,6 +31,8 @@ const ASSEMBLY = [
   'tlb',
   'loads',
   'mm/',
+  'interrupt',
+  'cpu',
   'flush/',
   'range/',
   'index',

@@ -1,0 +1,159 @@
+// Requests to invalidate that CPUs send each other, and how a CPU answers one.
+//
+// Guarantees: when a CPU has answered request number n of a sender, its TLB holds nothing that this one and those before it cover. No
+// request is lost: a CPU has a slot for each sender, with a count of requests sent and one of requests answered. The sender writes
+// the slot only while the two are equal; otherwise it only counts, and a CPU that finds more than one to answer invalidates all.
+// CPU_PENDING says which slots to look at; it may say so once too often.
+//
+// The rules by which a request is answered in part, in full or not at all are those of flush_tlb_func() (arch/x86/mm/tlb.c):
+// `tlb_gen` counts the flushes that an mm asked for, a CPU remembers up to which it is current. A partial flush is enough only if
+// it is the very next one and nobody has asked for another since; a CPU that is current already has nothing to do.
+//
+//   why "nobody has asked since": CPU at 1, flushes 2 (of page A) and 3 (full) are under way. If 3 arrives first, the CPU becomes
+//   current to 3. If 2 arrived first and only page A were dropped, it could not say that it is current to 3, nor would it be
+//   wrong to: but when it then skips 3 as old, the rest stays. So it drops all, and is current to what it read.
+
+import {
+  CPU_ASID,
+  CPU_GENERATION,
+  CPU_ID,
+  CPU_INTERRUPTS,
+  CPU_LAZY,
+  CPU_MACHINE,
+  CPU_MM,
+  CPU_PENDING,
+  CPU_REQUESTS,
+  CPU_TLB,
+  MACHINE_LAZY_WB,
+  REQUEST_ALL,
+  REQUEST_ANSWERED,
+  REQUEST_BYTES,
+  REQUEST_FIRST,
+  REQUEST_GENERATION,
+  REQUEST_LAST,
+  REQUEST_MM,
+  REQUEST_SENT,
+  REQUEST_STRIDE,
+  RESULT_DIRTY,
+  RESULT_SHIFT,
+  SCOPE_GLOBAL,
+  SCOPE_STRUCTURES,
+} from "./layout";
+import { Own } from "./assoc";
+import { Shared } from "./atomic";
+import { Mm } from "./mm/mm";
+import { Entry } from "./pte/entry";
+import { X86_64 } from "./pte/x86_64";
+import { Silent, Tlb } from "./tlb";
+
+export abstract class Interrupts {
+  /** Sends `cpu` a request of CPU `sender`, whose agent calls. */
+  static send(cpu: usize, sender: u32, mm: usize, first: u64, last: u64, stride: u32, generation: u64): void {
+    const request = Interrupts.slot(cpu, sender);
+    const sent = load<u32>(request, REQUEST_SENT);
+    if (Shared.load<u32>(request + REQUEST_ANSWERED) == sent) {
+      store<u32>(request, <u32>mm, REQUEST_MM);
+      store<u32>(request, stride, REQUEST_STRIDE);
+      store<u64>(request, first, REQUEST_FIRST);
+      store<u64>(request, last, REQUEST_LAST);
+      store<u64>(request, generation, REQUEST_GENERATION);
+    }
+    Shared.store<u32>(request + REQUEST_SENT, sent + 1);
+    Shared.or<u64>(cpu + CPU_PENDING, (<u64>1) << sender);
+  }
+
+  /** Number of the last request that CPU `sender`, whose agent calls, sent to `cpu`. */
+  @inline
+  static sent(cpu: usize, sender: u32): u32 {
+    return load<u32>(Interrupts.slot(cpu, sender), REQUEST_SENT);
+  }
+
+  /** Has `cpu` answered request `number` of CPU `sender`? */
+  @inline
+  static answered(cpu: usize, sender: u32, number: u32): bool {
+    return <i32>(Shared.load<u32>(Interrupts.slot(cpu, sender) + REQUEST_ANSWERED) - number) >= 0;
+  }
+
+  /** Answers all that is pending. The agent that runs `cpu` calls, between two accesses. */
+  static take(cpu: usize): void {
+    for (let pending = Shared.exchange<u64>(cpu + CPU_PENDING, 0); pending != 0; pending &= pending - 1) {
+      const request = Interrupts.slot(cpu, <u32>ctz(pending));
+      const sent = Shared.load<u32>(request + REQUEST_SENT);
+      const waiting = sent - load<u32>(request, REQUEST_ANSWERED);
+      if (waiting == 0) continue;
+      store<u64>(cpu, load<u64>(cpu, CPU_INTERRUPTS) + 1, CPU_INTERRUPTS);
+      if (waiting > 1) Interrupts.catchUp(cpu);
+      else Interrupts.answer(cpu, request);
+      Shared.store<u32>(request + REQUEST_ANSWERED, sent);
+    }
+  }
+
+  /** Invalidates a range, or all for REQUEST_ALL, of the mm that `cpu` has loaded, as far as it is not current: flush_tlb_func(). */
+  static flush(cpu: usize, first: u64, last: u64, stride: u32, generation: u64): void {
+    const mm = <usize>load<u32>(cpu, CPU_MM);
+    const current = load<u64>(cpu, CPU_GENERATION);
+    if (generation <= current) return;
+    const latest = Mm.tlbGen(mm);
+    if (stride == REQUEST_ALL || generation != current + 1 || generation != latest) {
+      Interrupts.catchUp(cpu);
+      return;
+    }
+    const tlb = <usize>load<u32>(cpu, CPU_TLB);
+    const asid = load<u32>(cpu, CPU_ASID);
+    const scope = SCOPE_GLOBAL | SCOPE_STRUCTURES;
+    if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) {
+      Tlb.invalidateRange<Own, WriteBack>(tlb, first, last, stride, asid, scope);
+    } else Tlb.invalidateRange<Own, Silent>(tlb, first, last, stride, asid, scope);
+    store<u64>(cpu, generation, CPU_GENERATION);
+  }
+
+  /** Invalidates all of the loaded mm; the CPU is then current to what the mm's generation was before. */
+  static catchUp(cpu: usize): void {
+    const mm = <usize>load<u32>(cpu, CPU_MM);
+    const latest = mm == 0 ? 0 : Mm.tlbGen(mm);
+    const tlb = <usize>load<u32>(cpu, CPU_TLB);
+    const asid = load<u32>(cpu, CPU_ASID);
+    if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) Tlb.invalidateAsid<Own, WriteBack>(tlb, asid);
+    else Tlb.invalidateAsid<Own, Silent>(tlb, asid);
+    store<u64>(cpu, latest, CPU_GENERATION);
+  }
+
+  private static answer(cpu: usize, request: usize): void {
+    const mm = <usize>load<u32>(cpu, CPU_MM);
+    if (mm == 0 || load<u32>(request, REQUEST_MM) != <u32>mm) return;
+    if (Shared.load<u32>(cpu + CPU_LAZY) != 0) {
+      // It runs a kernel thread and keeps the mm for later: it gives it up instead (switch_mm(init_mm)).
+      Mm.clearCpu(mm, load<u32>(cpu, CPU_ID));
+      Interrupts.catchUp(cpu);
+      store<u32>(cpu, 0, CPU_MM);
+      return;
+    }
+    const first = load<u64>(request, REQUEST_FIRST);
+    const last = load<u64>(request, REQUEST_LAST);
+    const stride = load<u32>(request, REQUEST_STRIDE);
+    Interrupts.flush(cpu, first, last, stride, load<u64>(request, REQUEST_GENERATION));
+  }
+
+  @inline
+  private static slot(cpu: usize, sender: u32): usize {
+    return cpu + CPU_REQUESTS + <usize>sender * REQUEST_BYTES;
+  }
+}
+
+/** `lazy-wb`: a D that stood only in the entry reaches a PTE that is still present when the entry goes. */
+class WriteBack {
+  @inline
+  get listens(): bool {
+    return true;
+  }
+
+  dropped(_block: usize, _tag: u64, result: u64, slot: usize): void {
+    if (((result >> RESULT_SHIFT) & RESULT_DIRTY) == 0 || slot == 0) return;
+    const format = changetype<X86_64>(0);
+    while (true) {
+      const pte = Entry.load<X86_64>(slot);
+      if (!format.present(pte)) return;
+      if (Entry.replace<X86_64>(slot, pte, format.touch(pte, true))) return;
+    }
+  }
+}
