@@ -15,9 +15,10 @@ import { sequential } from './sequential.mjs';
 import { single } from './single.mjs';
 import { skewed } from './skewed.mjs';
 import { jsonRows, print } from './table.mjs';
+import { tlb } from './tlb.mjs';
 import { touch } from './touch.mjs';
 
-const SECTIONS = [hot, sequential, random, skewed, range, large, touch, single, listing];
+const SECTIONS = [hot, sequential, random, skewed, range, large, touch, single, listing, tlb];
 
 const HELP = `npm run bench -- [SECTION ...] [options]
 

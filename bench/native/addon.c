@@ -54,5 +54,7 @@ __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_e
   define(env, exports, "rowRange", run, row_range);
   define(env, exports, "narrowRange", run, narrow_range);
   define(env, exports, "adaptiveBatch", run, adaptive_batch);
+  define(env, exports, "tlbHits", run, tlb_hits);
+  define(env, exports, "tlbWays", run, tlb_ways);
   return exports;
 }

@@ -41,6 +41,7 @@ typedef struct {
 typedef u32 walker_t(const call_t *call);
 
 walker_t naive_batch, naive_range, memo_batch, groups_batch, row_range, narrow_range, adaptive_batch;
+walker_t tlb_hits, tlb_ways;
 
 /** The plain walk of naive.c; the fast walkers take it where one comparison does not judge an entry. */
 u64 naive_walk(const space_t *s, u64 va, u32 access);
