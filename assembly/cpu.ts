@@ -141,7 +141,7 @@ export abstract class Cpu {
         if (!Cpu.fill<F>(cpu, va, access, fetch)) return Cpu.fault(cpu, va);
         continue;
       }
-      const result = Tlb.resultAt(entry, va);
+      const result = Tlb.resultAt(tlb, entry, va);
       if (!Cpu.allows(result, access)) return Cpu.fault(cpu, va);
       if (write && (result & DIRTY) == 0 && !Cpu.setDirty<F>(cpu, entry)) return Cpu.fault(cpu, va);
       const page = Frames.backing(result & 0x000ffffffffff000);

@@ -353,7 +353,7 @@ export const ARRAY_INVALIDATED = 64; // u64  entries dropped because somebody as
 export const ARRAY_BYTES = 128;
 
 export const ENTRY_TAG = 0; //         u64   0: invalid; see Tag in assoc.ts
-export const ENTRY_RESULT = 8; //      u64   result word of the first byte; in a paging-structure cache: the table
+export const ENTRY_RESULT = 8; //      u64   result word of the first byte; in a paging-structure cache: table | level
 export const ENTRY_SLOT = 16; //       u32   linear address of the PTE it came from
 export const ENTRY_HOST = 20; //       u32   linear address of the first byte, 0 if its frames are not in a row
 export const ENTRY_RIGHTS = 16; //     u64   in a paging-structure cache, in place of the two: rights of the levels above

@@ -130,7 +130,7 @@ export abstract class Loads {
     const fetch: u32 = (access & ACCESS_EXECUTE) != 0 ? 1 : 0;
     let result: u64;
     const entry = Tlb.lookUp<S>(tlb, va, asid, fetch);
-    if (entry != 0) result = Tlb.resultAt(entry, va);
+    if (entry != 0) result = Tlb.resultAt(tlb, entry, va);
     else {
       const begun = Tlb.begin<S>(tlb);
       Rcu.readLock();

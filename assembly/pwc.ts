@@ -8,11 +8,13 @@
 // sizes are levels of table entries: the array for level 1 holds entries that refer to tables of level 0. No entry is global (SDM
 // 4.10.3.1 tags them with the PCID alone). tlb.ts invalidates them: INVLPG drops all of its PCID, whatever the address (4.10.4.1).
 
-import { ARRAY_HITS, ENTRY_RESULT, ENTRY_RIGHTS, TLB_LEVEL_SHIFT, TLB_PAGE_SHIFT, TLB_STRUCTURES } from "./layout";
+import { ARRAY_HITS, ENTRY_RESULT, ENTRY_RIGHTS, TLB_STRUCTURES } from "./layout";
 import { Assoc, Count, Sequence, Tag } from "./assoc";
 
 /** Levels that have entries which refer to tables: 1 to 4. */
 const TOP: u32 = 4;
+/** A table begins on a page, so that the level of the entry that refers to it has room under its address. */
+const LEVEL_BITS: i32 = 7;
 
 export abstract class Pwc {
   /** The entry nearest to the leaf for `va`, or 0. */
@@ -32,16 +34,15 @@ export abstract class Pwc {
     return 0;
   }
 
-  /** Level of the table that the entry leads to. */
+  /** Level of the table that the entry leads to. As the table, it is read from what only the owner writes: the tag may be going. */
   @inline
-  static level(block: usize, entry: usize): i32 {
-    const above = <u32>Tag.shift(Assoc.tag(entry)) - load<u32>(block, TLB_PAGE_SHIFT);
-    return <i32>(above / load<u32>(block, TLB_LEVEL_SHIFT)) - 1;
+  static level(entry: usize): i32 {
+    return (<i32>load<u32>(entry, ENTRY_RESULT) & LEVEL_BITS) - 1;
   }
 
   @inline
   static table(entry: usize): u64 {
-    return load<u64>(entry, ENTRY_RESULT);
+    return load<u64>(entry, ENTRY_RESULT) & ~(<u64>LEVEL_BITS);
   }
 
   @inline
@@ -60,7 +61,7 @@ export abstract class Pwc {
     const shift = Assoc.shift(block, level);
     const tag = Tag.of(va, shift, Tag.asid(asid));
     const entry = Assoc.room(block, array, Assoc.set(array, va, shift), tag);
-    Assoc.put<S>(block, array, entry, tag, table, rights);
+    Assoc.put<S>(block, array, entry, tag, table | level, rights);
     if (Sequence.settled<S>(block, begun)) return true;
     Assoc.refuse<S>(block, array, entry);
     return false;

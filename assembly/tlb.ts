@@ -160,10 +160,12 @@ export abstract class Tlb {
     return load<u64>(entry, ENTRY_RESULT);
   }
 
-  /** Result word of `va`, which the entry covers. */
+  /** Result word of `va`, which the entry covers. Its tag, which another CPU may be clearing, is not asked. */
   @inline
-  static resultAt(entry: usize, va: u64): u64 {
-    return load<u64>(entry, ENTRY_RESULT) | (va & (((<u64>1) << Tag.shift(load<u64>(entry))) - 1));
+  static resultAt(tlb: usize, entry: usize, va: u64): u64 {
+    const result = load<u64>(entry, ENTRY_RESULT);
+    const within = ((<u64>1) << Assoc.shift(tlb, Tlb.pageLevel(result))) - 1;
+    return (result & ~within) | (va & within);
   }
 
   /** Linear address of the PTE that the entry came from. */

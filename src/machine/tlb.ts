@@ -357,7 +357,8 @@ export class Tlb {
     const word = view.getBigUint64(entry + ENTRY_RESULT, true);
     if (array.level === 'structures') {
       const rights = view.getBigUint64(entry + ENTRY_RIGHTS, true);
-      const table = word as PhysicalAddress;
+      // Under the address stands the level of the entry that refers to the table.
+      const table = (word & ~7n) as PhysicalAddress;
       return { kind: 'structure', ...position, va, sizeBytes, asid: asid as AsidTag, table, rights };
     }
     const mapped = decodeResult(word) as Mapped;

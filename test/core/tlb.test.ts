@@ -201,7 +201,9 @@ function perform(rig: Rig, tlb: number, oracle: OracleTlb, command: Command, n: 
     case 'find': {
       const entry = core.pwcFind(tlb, command.va, command.asid, shared) >>> 0;
       const want = oracle.findStructure(command.va, command.asid);
-      expect(entry === 0 ? undefined : rig.u64[entry / 8 + 1]).toBe(want?.table);
+      const found = entry === 0 ? undefined : (rig.u64[entry / 8 + 1] as bigint);
+      expect(found === undefined ? undefined : found & ~7n).toBe(want?.table);
+      if (want !== undefined) expect(1n << (12n + 9n * ((found as bigint) & 7n))).toBe(want.size);
       break;
     }
     case 'remember': {
@@ -429,7 +431,7 @@ test('a paging-structure cache may lead to a table that was freed: it is not tol
   core.pwcFill(tlb, MiB2, 1, 1, BigInt(pfn) << 12n, 0n, 0, false);
   core.putFrame(pfn);
   const entry = core.pwcFind(tlb, MiB2 + 0x7000n, 1, false) >>> 0;
-  expect(rig.u64[entry / 8 + 1]).toBe(BigInt(pfn) << 12n);
+  expect(rig.u64[entry / 8 + 1]).toBe((BigInt(pfn) << 12n) | 1n);
 });
 
 test('a stride larger than a page leaves the pages between its steps', async () => {

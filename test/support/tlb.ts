@@ -57,8 +57,9 @@ export function standing(rig: Rig, tlb: number, model: TlbModel): Standing[] {
       const tag = Atomics.load(rig.u64, at);
       if (tag === 0n) continue;
       const second = rig.u64[at + layout.ENTRY_RIGHTS / 8] as bigint;
+      const payload = rig.u64[at + 1] as bigint;
       const words: [bigint, bigint] = [
-        rig.u64[at + 1] as bigint,
+        level === 'structures' ? payload & ~7n : payload,
         level === 'structures' ? second : second & 0xffffffffn,
       ];
       found.push({ array: name, set: Math.floor(place / ways), way: place % ways, ...readTag(tag), words });
