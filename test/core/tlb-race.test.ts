@@ -113,6 +113,42 @@ test('an owner that does not check its fills is caught', async () => {
   expect(seen.stale).toBeGreaterThan(0);
 });
 
+test.each(['release', 'chaos'] as const)(
+  '%s build: loads through a large page keep their place in it while another CPU drops the entry',
+  async (build) => {
+    const rig = await makeRig({ frames: 1100, build });
+    const { core, module, memory, u64 } = rig;
+    const space = core.createSpace(layout.FORMAT_X86_64) >>> 0;
+    core.setRegime(space, layout.CR_WP | layout.CR_NXE, 0, 46);
+    const first = core.allocateFrames(512, 512, layout.FRAME_DATA);
+    for (let n = 0; n < 512; n++) u64[(core.frameAddress(first + n) >>> 0) / 8] = BigInt(n);
+    expect(core.map(space, 0n, BigInt(first) << 12n, 0x200000n, layout.PROT_READ | layout.PROT_USER, 1)).toBe(0);
+    const tlb = makeTlb(rig, MODEL);
+    const count = 512;
+    const input = core.heapAllocate(16 * count) >>> 0;
+    for (let n = 0; n < count; n++) u64[input / 8 + n] = BigInt((n * 7) % 512) << 12n;
+    const want = Array.from({ length: count }, (_, n) => BigInt((n * 7) % 512));
+    const words = new Int32Array(new SharedArrayBuffer(4 * (2 + 2 * PAGES)));
+    const workerData = { module, memory, tlb, words, pages: PAGES, scope: INVLPG, chaos: build === 'chaos' ? 99 : 0 };
+    const worker = new Worker(INVALIDATOR, { eval: true, workerData });
+    const ended = new Promise((resolve) => worker.once('exit', resolve));
+    while (Atomics.load(words, 0) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    const output = input + 8 * count;
+    const access = layout.ACCESS_READ | layout.ACCESS_USER;
+    let wrong = 0;
+    for (const end = performance.now() + MILLISECONDS; performance.now() < end; ) {
+      if (core.loadThroughTlb(tlb, space, 1, input, output, count, access, true) !== count) wrong++;
+      else if (want.some((word, n) => u64[output / 8 + n] !== word)) wrong++;
+    }
+    Atomics.store(words, 1, 1);
+    await ended;
+    expect(wrong).toBe(0);
+    const { misses, accesses, arrays } = counts(rig, tlb, MODEL);
+    expect(misses).toBeGreaterThan(1);
+    expect(arrays.reduce((sum, { hits }) => sum + hits, 0) + misses).toBe(accesses);
+  },
+);
+
 test('while an invalidation is in progress nothing is filled: its source may be what is still to be dropped', async () => {
   const rig = await makeRig({ frames: 1 });
   const { core, u64 } = rig;
