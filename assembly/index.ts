@@ -46,6 +46,7 @@ import { Pwc } from "./pwc";
 import { Age } from "./range/age";
 import { Clean } from "./range/clean";
 import { HarvestDirty, HarvestSoftDirty, HarvestWritten, HarvestYoung } from "./range/harvest";
+import { MappingDirty } from "./range/mapping_dirty";
 import { Scan } from "./range/scan";
 import { ClearSoftDirty } from "./range/soft_dirty";
 import { Wrprotect } from "./range/wrprotect";
@@ -653,6 +654,26 @@ export function userStores(cpu: usize, va: u64, value: u64, count: u32): u32 {
 /** See Shootdown.flush: [first, last] of `mm` in steps of 2^`stride` (64: all), from `cpu`. Returns the CPUs interrupted. */
 export function flushMm(cpu: usize, mm: usize, first: u64, last: u64, stride: u32, freed: bool, options: u32): u32 {
   return Shootdown.flush(cpu, mm, first, last, stride, freed, options);
+}
+
+// ---- range/mapping_dirty.ts: results in the reply block, as MappingDirty.apply draws it
+
+/** wp_shared_mapping_range(): pages first to last of `mapping`, from CPU `cpu`. `shoot` is SHOOT_*. */
+export function writeProtectMapping(cpu: usize, mapping: usize, first: u64, last: u64, scan: usize, shoot: u32): void {
+  MappingDirty.apply<Wrprotect>(cpu, mapping, first, last, scan, 0, shoot);
+}
+
+/** clean_record_shared_mapping_range(): bit 0 of the bitmap stands for page `bitmapPgoff`. */
+export function cleanRecordMapping(
+  cpu: usize,
+  mapping: usize,
+  first: u64,
+  last: u64,
+  scan: usize,
+  bitmapPgoff: u64,
+  shoot: u32,
+): void {
+  MappingDirty.apply<Clean>(cpu, mapping, first, last, scan, bitmapPgoff, shoot);
 }
 
 // ---- pte/entry.ts: by linear address of the entry

@@ -207,6 +207,19 @@ export interface CoreExports {
     options: number,
   ): number;
 
+  // ---- range/mapping_dirty.ts
+
+  writeProtectMapping(cpu: number, mapping: number, first: bigint, last: bigint, scan: number, shoot: number): void;
+  cleanRecordMapping(
+    cpu: number,
+    mapping: number,
+    first: bigint,
+    last: bigint,
+    scan: number,
+    bitmapPgoff: bigint,
+    shoot: number,
+  ): void;
+
   // ---- pte/entry.ts: by linear address of the entry
 
   ptepGet(slot: number): bigint;
