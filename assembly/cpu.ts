@@ -70,19 +70,24 @@ export abstract class Cpu {
     store<u32>(cpu, id, CPU_ID);
     store<u32>(cpu, <u32>tlb, CPU_TLB);
     store<u32>(cpu, machine, CPU_MACHINE);
-    Shared.store<u32>(CONTROL_CPUS + ((<usize>id) << 2), <u32>cpu);
+    Shared.store<u32>(Cpu.entry(id), <u32>cpu);
     return cpu;
   }
 
   static free(cpu: usize): void {
-    Shared.store<u32>(CONTROL_CPUS + ((<usize>Cpu.id(cpu)) << 2), 0);
+    Shared.store<u32>(Cpu.entry(Cpu.id(cpu)), 0);
     Heap.free(cpu);
+  }
+
+  @inline
+  private static entry(id: u32): usize {
+    return <usize>CONTROL_CPUS + ((<usize>id) << 2);
   }
 
   /** The block of CPU `id`, 0 if there is none. */
   @inline
   static at(id: u32): usize {
-    return load<u32>(CONTROL_CPUS + ((<usize>id) << 2));
+    return load<u32>(Cpu.entry(id));
   }
 
   @inline

@@ -178,6 +178,17 @@ export abstract class Frames {
     return false;
   }
 
+  /** The link of a waiting frame, its owner's to use: a list through index + 1. */
+  @inline
+  static link(index: u32, next: u32): void {
+    store<u32>(Frames.meta(index), next, META_NEXT);
+  }
+
+  @inline
+  static linkOf(index: u32): u32 {
+    return load<u32>(Frames.meta(index), META_NEXT);
+  }
+
   /** Poisons frame `index` and makes it free. The caller owns it. */
   static release(index: u32): void {
     const meta = Frames.meta(index);

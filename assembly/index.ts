@@ -27,6 +27,7 @@ import { Agent } from "./agent";
 import { Broadcast, Own } from "./assoc";
 import { Batch } from "./batch";
 import { Cpu } from "./cpu";
+import { Gather } from "./flush/gather";
 import { Shootdown } from "./flush/shootdown";
 import { Tracker } from "./flush/track";
 import { Frames, NO_FRAME } from "./frame";
@@ -50,6 +51,7 @@ import { MappingDirty } from "./range/mapping_dirty";
 import { Scan } from "./range/scan";
 import { ClearSoftDirty } from "./range/soft_dirty";
 import { Wrprotect } from "./range/wrprotect";
+import { Zap } from "./range/zap";
 import { Rcu } from "./rcu";
 import { Space } from "./space";
 import { Silent, Tlb } from "./tlb";
@@ -674,6 +676,43 @@ export function cleanRecordMapping(
   shoot: u32,
 ): void {
   MappingDirty.apply<Clean>(cpu, mapping, first, last, scan, bitmapPgoff, shoot);
+}
+
+// ---- flush/gather.ts, range/zap.ts: `tlb` is a block of GATHER_BYTES
+
+export function gatherMmu(tlb: usize, mm: usize, cpu: usize, fullmm: bool, shoot: u32): void {
+  Gather.begin(tlb, mm, cpu, fullmm, shoot);
+}
+
+export function gatherEntry(tlb: usize, va: u64, pageShift: u32, level: u32): void {
+  Gather.removeEntry(tlb, va, pageShift, level);
+}
+
+/** True if a flush is due. */
+export function gatherPage(tlb: usize, pfn: f64): bool {
+  return Gather.removePage(tlb, indexOf(pfn));
+}
+
+export function gatherTable(tlb: usize, va: u64, pageShift: u32, level: u32, pa: u64): void {
+  Gather.removeTable(tlb, va, pageShift, level, pa);
+}
+
+export function flushGatherTlbOnly(tlb: usize): void {
+  Gather.flushTlbOnly(tlb);
+}
+
+export function flushGather(tlb: usize): void {
+  Gather.flush(tlb);
+}
+
+export function finishGather(tlb: usize): void {
+  Gather.finish(tlb);
+}
+
+/** Takes the pages of [first, last] out of `mm`, into the gather. */
+export function zapRange(tlb: usize, mm: usize, first: u64, last: u64): void {
+  if (la57(Mm.space(mm))) Zap.range<X86_64_LA57>(tlb, mm, first, last);
+  else Zap.range<X86_64>(tlb, mm, first, last);
 }
 
 // ---- pte/entry.ts: by linear address of the entry

@@ -210,7 +210,33 @@ export const FAULTED = 1;
 
 export const SHOOT_POSTED = 1; //    do not wait for the answers
 export const SHOOT_SKIP_LAZY = 2; // leave lazy CPUs alone unless tables are freed
+export const SHOOT_ELIDE_FULLMM = 4; // a gather of a whole mm that frees no table does not flush (arm64)
 export const SHOOT_CEILING = 8; //   from this bit on: most single invalidations before all is flushed; 0: no ceiling
+
+// ---- Gathers (flush/gather.ts): one block ---------------------------------------------------------------------------
+
+export const GATHER_MM = 0; //              u32
+export const GATHER_CPU = 4; //             u32   who carries out the flushes
+export const GATHER_SHOOT = 8; //           u32   SHOOT_*
+export const GATHER_FULLMM = 12; //         u32   the whole mm goes
+export const GATHER_START = 16; //          u64   lowest address that was cleared
+export const GATHER_END = 24; //            u64   last byte of the highest page that was
+export const GATHER_CLEARED = 32; //        u32   bit n: entries of level n were cleared (cleared_ptes, _pmds, _puds, _p4ds)
+export const GATHER_FREED_TABLES = 36; //   u32   freed_tables
+export const GATHER_NEED_FLUSH_ALL = 40; // u32   need_flush_all
+export const GATHER_TABLES = 44; //         u32   tables that wait for the flush: index + 1 of the first, linked by META_NEXT
+export const GATHER_BATCH_COUNT = 48; //    u32   batch pages in use
+export const GATHER_LAST_BATCH = 52; //     u32   the batch page being filled: index + 1
+export const GATHER_LOCAL_USED = 56; //     u32   pages noted in the block itself
+export const GATHER_FLUSHES = 60; //        u32   flushes that were carried out
+export const GATHER_FREED = 64; //          u32   pages whose reference was given up
+export const GATHER_SKIPPED = 68; //        u32   large pages that the last zap left
+export const GATHER_LOCAL = 72; //          u32 × GATHER_BUNDLE  frames
+export const GATHER_BYTES = 104;
+
+export const GATHER_BUNDLE = 8; //       MMU_GATHER_BUNDLE: pages in the block on the stack
+export const GATHER_MAX_BATCH = 510; //  MAX_GATHER_BATCH: (4096 - 16) / 8
+export const GATHER_MAX_BATCHES = 19; // MAX_GATHER_BATCH_COUNT: 10000 / 510
 
 // ---- Formats -----------------------------------------------------------------------------------------------------
 

@@ -83,6 +83,11 @@ export abstract class Space {
     return index;
   }
 
+  /** A table of this space goes by another way: it is not counted any more. The caller holds the lock over it. */
+  static forgetTable(space: usize): void {
+    store<u32>(space, load<u32>(space, SPACE_TABLES) - 1, SPACE_TABLES);
+  }
+
   /** Frees a table page that is unhooked, after a grace period. A table that is no frame of ours is left alone. */
   static freeTable(space: usize, pa: u64): void {
     const index = Frames.indexOf(pa);

@@ -220,6 +220,17 @@ export interface CoreExports {
     shoot: number,
   ): void;
 
+  // ---- flush/gather.ts, range/zap.ts
+
+  gatherMmu(tlb: number, mm: number, cpu: number, fullmm: boolean, shoot: number): void;
+  gatherEntry(tlb: number, va: bigint, pageShift: number, level: number): void;
+  gatherPage(tlb: number, pfn: number): number;
+  gatherTable(tlb: number, va: bigint, pageShift: number, level: number, pa: bigint): void;
+  flushGatherTlbOnly(tlb: number): void;
+  flushGather(tlb: number): void;
+  finishGather(tlb: number): void;
+  zapRange(tlb: number, mm: number, first: bigint, last: bigint): void;
+
   // ---- pte/entry.ts: by linear address of the entry
 
   ptepGet(slot: number): bigint;
