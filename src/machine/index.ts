@@ -2,6 +2,8 @@
 
 export type { BatchOptions } from './batch.ts';
 export { Batch } from './batch.ts';
+export type { DirtyMachine, FileRangeResult, FlushOptions, UserAccess } from './cpu.ts';
+export { Cpu, Mm, SharedFile } from './cpu.ts';
 export type { FlushCeiling, FlushPlan, FlushPolicy, FlushRange } from './flushtracker.ts';
 export { FLUSH_CEILINGS, FlushTracker } from './flushtracker.ts';
 export type { DecodedEntry, EntryField, Format, FormatName } from './formats.ts';

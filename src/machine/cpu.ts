@@ -1,0 +1,332 @@
+// Simulated machines: mms, CPUs with a TLB each, files that several mms map, and the flushes between them.
+//
+// Guarantees: what a CPU does is the core's, step by step as hardware does it, so it may run in this thread or, by its handle, in a
+// worker that joined the memory; one thread at a time runs a CPU. A fault is an answer. Dispose of what you made, mms last.
+//
+// A CPU that is in user mode answers flushes between its accesses: whoever flushes waits for it. So a thread that stops calling a CPU
+// calls `leaveUser` first.
+
+import {
+  CPU_FAULTS,
+  CPU_INTERRUPTS,
+  DONE,
+  MACHINE_BLIND,
+  MACHINE_LAZY_LOST,
+  MACHINE_LAZY_WB,
+  MACHINE_NOWCHECK,
+  MACHINE_RECHECK,
+  MACHINE_SWDIRTY,
+  MM_CPUMASK,
+  MM_FLUSH_PENDING,
+  MM_TLB_GEN,
+  REQUEST_ALL,
+  SCAN_BITMAP,
+  SCAN_BYTES,
+  SCAN_END,
+  SCAN_START,
+  SHOOT_CEILING,
+  SHOOT_POSTED,
+  SHOOT_SKIP_LAZY,
+  VM_MAYWRITE,
+  VM_READ,
+  VM_SHARED,
+  VM_WRITE,
+} from '../../assembly/layout.ts';
+import { type AddressLike, PAGE_BYTES, virtualAddress } from '../units.ts';
+import type { PhysicalMemory } from './memory.ts';
+import type { PageBitmap } from './ranges.ts';
+import type { AddressSpace } from './space.ts';
+import type { Tlb } from './tlb.ts';
+
+/**
+ * What sets D when a store goes through a writable entry that is clean. `recheck`: a locked update that needs P and RW still (x86 with shadow
+ * stacks, arm64 with hardware dirty state, RISC-V Svadu). `nowcheck`: needs P only (x86 before). `blind`: needs nothing (the stray
+ * updates of Knights Landing). `lazy-lost` and `lazy-wb`: the entry only; the second writes D back when the entry goes. `swdirty`:
+ * nothing does, a clean page is not writable (arm64 without, RISC-V Svade).
+ */
+export type DirtyMachine = 'recheck' | 'nowcheck' | 'blind' | 'lazy-lost' | 'lazy-wb' | 'swdirty';
+
+const MACHINES: Readonly<Record<DirtyMachine, number>> = {
+  recheck: MACHINE_RECHECK,
+  nowcheck: MACHINE_NOWCHECK,
+  blind: MACHINE_BLIND,
+  'lazy-lost': MACHINE_LAZY_LOST,
+  'lazy-wb': MACHINE_LAZY_WB,
+  swdirty: MACHINE_SWDIRTY,
+};
+
+/** How a flush is carried out. */
+export interface FlushOptions {
+  /** Return without waiting for the other CPUs, which promises nothing. Default false. */
+  readonly posted?: boolean;
+  /** Leave CPUs alone that run a kernel thread (lazy TLB). Default false. */
+  readonly skipLazy?: boolean;
+  /** More single-page invalidations than this flush everything; see FLUSH_CEILINGS. Default 0: no ceiling. */
+  readonly ceiling?: number;
+}
+
+/** What a user access came to. */
+export type UserAccess = { readonly kind: 'done'; readonly value: bigint } | { readonly kind: 'fault' };
+
+const FAULT: UserAccess = { kind: 'fault' };
+
+/** An mm: an address space as a kernel keeps it, with locks, VMAs and what it knows of TLBs (struct mm_struct). */
+export class Mm {
+  readonly space: AddressSpace;
+  readonly handle: number;
+  readonly #vmas: number[] = [];
+
+  /** An mm over `space`; `splitLocks` gives each leaf table a page-table lock of its own. @throws RangeError if there is no room. */
+  constructor(space: AddressSpace, options: { readonly splitLocks?: boolean } = {}) {
+    this.space = space;
+    this.handle = space.memory.core.createMm(space.handle, options.splitLocks ?? true) >>> 0;
+    if (this.handle === 0) throw new RangeError('no heap is left for an mm');
+  }
+
+  /** How many flushes it has asked for, plus 1 (context.tlb_gen). */
+  get tlbGeneration(): bigint {
+    return this.space.memory.view.getBigUint64(this.handle + MM_TLB_GEN, true);
+  }
+
+  /** Flushes that are owed: entries changed, TLBs not invalidated yet (tlb_flush_pending). */
+  get flushPending(): number {
+    return this.space.memory.view.getUint32(this.handle + MM_FLUSH_PENDING, true);
+  }
+
+  /** CPUs whose TLBs may hold its translations, a bit each (mm_cpumask). */
+  get cpuMask(): bigint {
+    return this.space.memory.view.getBigUint64(this.handle + MM_CPUMASK, true);
+  }
+
+  /**
+   * Declares that `sizeBytes` from `va` show `file` from page `page` on, shared and writable unless told otherwise. Makes no translation.
+   * @throws RangeError if something is declared there.
+   */
+  declare(
+    va: AddressLike,
+    sizeBytes: AddressLike,
+    file: SharedFile,
+    page: number,
+    options: { readonly shared?: boolean; readonly writable?: boolean } = {},
+  ): void {
+    const start = virtualAddress(va);
+    const end = start + virtualAddress(sizeBytes, 'sizeBytes');
+    const { shared = true, writable = true } = options;
+    const flags = VM_READ | (shared ? VM_SHARED : 0) | (writable ? VM_WRITE | VM_MAYWRITE : 0);
+    const vma = this.space.memory.core.insertVma(this.handle, start, end, flags, file.handle, BigInt(page)) >>> 0;
+    if (vma === 0) throw new RangeError(`"va" 0x${start.toString(16)}: something is declared there already`);
+    this.#vmas.push(vma);
+  }
+
+  /** Its VMAs and its block; no CPU runs it any more. The address space is its owner's. */
+  dispose(): void {
+    const { core } = this.space.memory;
+    for (const vma of this.#vmas.splice(0)) core.removeVma(vma);
+    core.freeMm(this.handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** A CPU with its TLB. */
+export class Cpu {
+  readonly memory: PhysicalMemory;
+  readonly handle: number;
+  readonly id: number;
+
+  /** CPU `id`, 0 to 63. @throws RangeError if `id` or `machine` is none, or there is no room. */
+  constructor(memory: PhysicalMemory, id: number, tlb: Tlb, machine: DirtyMachine = 'recheck') {
+    if (!Number.isInteger(id) || id < 0 || id > 63) throw new RangeError(`"id" must be from 0 to 63, got ${id}`);
+    const kind = MACHINES[machine];
+    if (kind === undefined) {
+      throw new RangeError(`"machine" must be one of ${Object.keys(MACHINES).join(', ')}, got ${String(machine)}`);
+    }
+    this.memory = memory;
+    this.id = id;
+    this.handle = memory.core.createCpu(id, tlb.handle, kind) >>> 0;
+    if (this.handle === 0) throw new RangeError('no heap is left for a CPU');
+  }
+
+  /** Runs `mm` from here on, its translations tagged `asid`; undefined: none. Not in user mode. */
+  load(mm: Mm | undefined, asid = 1): void {
+    this.memory.core.loadMm(this.handle, mm?.handle ?? 0, asid);
+  }
+
+  /** From here on flushes wait for this CPU. */
+  enterUser(): void {
+    this.memory.core.enterUser(this.handle);
+  }
+
+  /** From here on nobody waits for this CPU: it answers when it enters user mode. */
+  leaveUser(): void {
+    this.memory.core.leaveUser(this.handle);
+  }
+
+  /** Loads the word of 8 bytes around `va`. */
+  read(va: AddressLike): UserAccess {
+    return this.#done(this.memory.core.userLoad(this.handle, virtualAddress(va)));
+  }
+
+  /** Stores a word of 8 bytes. */
+  write(va: AddressLike, value: bigint): UserAccess {
+    const status = this.memory.core.userStore(this.handle, virtualAddress(va), value);
+    return status === DONE ? { kind: 'done', value } : FAULT;
+  }
+
+  /** Exchanges a word atomically; the value is what was there. */
+  exchange(va: AddressLike, value: bigint): UserAccess {
+    return this.#done(this.memory.core.userExchange(this.handle, virtualAddress(va), value));
+  }
+
+  /** Stores `value`, `value` + 1, … at `va` until `count` are done or one faults, without coming back to JavaScript. Returns how many were. */
+  writeMany(va: AddressLike, value: bigint, count: number): number {
+    return this.memory.core.userStores(this.handle, virtualAddress(va), value, count) >>> 0;
+  }
+
+  /** Flushes `sizeBytes` from `va` of `mm` on all CPUs that may hold it, or all of it. Returns how many others were interrupted. */
+  flush(
+    mm: Mm,
+    range?: { readonly va: AddressLike; readonly sizeBytes: AddressLike },
+    options: FlushOptions = {},
+  ): number {
+    const first = range === undefined ? 0n : virtualAddress(range.va);
+    const last = range === undefined ? 0n : first + virtualAddress(range.sizeBytes, 'sizeBytes') - 1n;
+    const stride = range === undefined ? REQUEST_ALL : Math.log2(PAGE_BYTES);
+    return this.memory.core.flushMm(this.handle, mm.handle, first, last, stride, false, shootBits(options)) >>> 0;
+  }
+
+  get faults(): number {
+    return Number(this.memory.view.getBigUint64(this.handle + CPU_FAULTS, true));
+  }
+
+  /** Requests of other CPUs that it answered. */
+  get interrupts(): number {
+    return Number(this.memory.view.getBigUint64(this.handle + CPU_INTERRUPTS, true));
+  }
+
+  /** Its block; the TLB is its owner's. It runs no mm any more. */
+  dispose(): void {
+    this.load(undefined);
+    this.memory.core.freeCpu(this.handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #done(status: number): UserAccess {
+    if (status !== DONE) return FAULT;
+    return { kind: 'done', value: this.memory.view.getBigUint64(this.memory.reply, true) };
+  }
+}
+
+/** What an operation on a file range did. */
+export interface FileRangeResult {
+  /** Entries that were changed, in all mms: more than there are pages if several map one. */
+  readonly touched: number;
+  /** VMAs that were passed over: private, not writable, or of huge pages. */
+  readonly passedOver: number;
+  /** Large pages that were left. */
+  readonly largeLeft: number;
+  /** CPUs interrupted by the flushes. */
+  readonly interrupted: number;
+}
+
+/** A file's pages as several mms may map them, at offsets of their own (struct address_space). */
+export class SharedFile {
+  readonly memory: PhysicalMemory;
+  readonly handle: number;
+  readonly #scan: number;
+
+  constructor(memory: PhysicalMemory) {
+    this.memory = memory;
+    this.handle = memory.core.createMapping() >>> 0;
+    if (this.handle === 0) throw new RangeError('no heap is left for a file');
+    this.#scan = memory.heapAllocate(SCAN_BYTES);
+  }
+
+  /**
+   * Write-protects pages `first` to `last` in every mm that maps them shared and writable, and flushes (wp_shared_mapping_range). From `cpu`,
+   * which is not in user mode.
+   */
+  writeProtect(cpu: Cpu, first: number, last: number, options: FlushOptions = {}): FileRangeResult {
+    this.#clearScan();
+    this.memory.core.writeProtectMapping(
+      cpu.handle,
+      this.handle,
+      BigInt(first),
+      BigInt(last),
+      this.#scan,
+      shootBits(options),
+    );
+    return this.#result();
+  }
+
+  /**
+   * Cleans the dirty entries of pages `first` to `last` in every mm, records the pages in `bitmap`, whose first page is a page of the file,
+   * and flushes (clean_record_shared_mapping_range).
+   */
+  cleanAndRecord(
+    cpu: Cpu,
+    first: number,
+    last: number,
+    bitmap: PageBitmap,
+    options: FlushOptions = {},
+  ): FileRangeResult {
+    if (first < bitmap.first || last >= bitmap.first + bitmap.pages) {
+      throw new RangeError(
+        `"bitmap" holds pages ${bitmap.first} to ${bitmap.first + bitmap.pages - 1} of the file only`,
+      );
+    }
+    this.#clearScan();
+    const { view } = this.memory;
+    view.setUint32(this.#scan + SCAN_BITMAP, bitmap.live().handle, true);
+    view.setBigUint64(this.#scan + SCAN_START, BigInt(bitmap.start), true);
+    view.setBigUint64(this.#scan + SCAN_END, BigInt(bitmap.end), true);
+    this.memory.core.cleanRecordMapping(
+      cpu.handle,
+      this.handle,
+      BigInt(first),
+      BigInt(last),
+      this.#scan,
+      BigInt(bitmap.first),
+      shootBits(options),
+    );
+    bitmap.start = Number(view.getBigUint64(this.#scan + SCAN_START, true));
+    bitmap.end = Number(view.getBigUint64(this.#scan + SCAN_END, true));
+    return this.#result();
+  }
+
+  /** No mm maps it any more. */
+  dispose(): void {
+    this.memory.core.heapFree(this.#scan);
+    this.memory.core.freeMapping(this.handle);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #clearScan(): void {
+    new Uint8Array(this.memory.view.buffer, this.#scan, SCAN_BYTES).fill(0);
+  }
+
+  #result(): FileRangeResult {
+    const { view, reply } = this.memory;
+    return {
+      touched: Number(view.getBigUint64(reply, true)),
+      passedOver: view.getUint32(reply + 8, true),
+      largeLeft: view.getUint32(reply + 12, true),
+      interrupted: view.getUint32(reply + 20, true),
+    };
+  }
+}
+
+function shootBits({ posted = false, skipLazy = false, ceiling = 0 }: FlushOptions): number {
+  if (!Number.isInteger(ceiling) || ceiling < 0 || ceiling >= 2 ** 23) {
+    throw new RangeError(`"ceiling" must be from 0 to 2^23-1, got ${ceiling}`);
+  }
+  return (posted ? SHOOT_POSTED : 0) | (skipLazy ? SHOOT_SKIP_LAZY : 0) | (ceiling << SHOOT_CEILING);
+}
