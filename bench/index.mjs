@@ -11,14 +11,16 @@ import { listing } from './listing.mjs';
 import { checkAgreement, createMachine, describeMachine } from './machine.mjs';
 import { random } from './random.mjs';
 import { range } from './range.mjs';
+import { ranges } from './ranges.mjs';
 import { sequential } from './sequential.mjs';
 import { single } from './single.mjs';
 import { skewed } from './skewed.mjs';
 import { jsonRows, print } from './table.mjs';
 import { tlb } from './tlb.mjs';
 import { touch } from './touch.mjs';
+import { tracking } from './tracking.mjs';
 
-const SECTIONS = [hot, sequential, random, skewed, range, large, touch, single, listing, tlb];
+const SECTIONS = [hot, sequential, random, skewed, range, large, touch, single, listing, tlb, tracking, ranges];
 
 const HELP = `npm run bench -- [SECTION ...] [options]
 

@@ -36,9 +36,4 @@ export class Age {
   after<F>(entry: u64): u64 {
     return changetype<F>(0).pteMkold(entry);
   }
-
-  @inline
-  clears<F>(): u64 {
-    return changetype<F>(0).youngMask;
-  }
 }

@@ -36,9 +36,4 @@ export class Clean {
   after<F>(entry: u64): u64 {
     return changetype<F>(0).pteMkclean(entry);
   }
-
-  @inline
-  clears<F>(): u64 {
-    return changetype<F>(0).dirtyMask;
-  }
 }

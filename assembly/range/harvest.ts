@@ -36,11 +36,6 @@ export class HarvestDirty {
   after<F>(entry: u64): u64 {
     return entry;
   }
-
-  @inline
-  clears<F>(): u64 {
-    return 0;
-  }
 }
 
 /** An operation of Scan.run; see Wrprotect. */
@@ -74,11 +69,6 @@ export class HarvestSoftDirty {
   @inline
   after<F>(entry: u64): u64 {
     return entry;
-  }
-
-  @inline
-  clears<F>(): u64 {
-    return 0;
   }
 }
 
@@ -114,11 +104,6 @@ export class HarvestYoung {
   after<F>(entry: u64): u64 {
     return entry;
   }
-
-  @inline
-  clears<F>(): u64 {
-    return 0;
-  }
 }
 
 /** An operation of Scan.run; see Wrprotect. */
@@ -152,10 +137,5 @@ export class HarvestWritten {
   @inline
   after<F>(entry: u64): u64 {
     return entry;
-  }
-
-  @inline
-  clears<F>(): u64 {
-    return 0;
   }
 }

@@ -8,7 +8,7 @@
 //
 // The caller holds the lock that keeps other software out of these tables (the page-table lock; a space's lock for now).
 // Hardware goes on: walkers in other agents set A and D at any moment, and no such bit is lost or invented. An entry changes by
-//   one atomic       `and` where the operation only clears bits, else a compare-exchange of what it was into what it becomes
+//   one atomic       a compare-exchange of what it was into what it becomes, which is also what V8 makes of an atomic `and`
 //   a transaction    with SCAN_TRANSACTION: exchange with none, then store (ptep_modify_prot_start and commit); a walk in between faults
 //   a plain store    with SCAN_SETTLED, if the entry is settled: present with A, and with D or without the right to write
 // Why the last is sound: a walker writes an entry only to set an A or D that is missing and allowed, by compare-exchange against what it
@@ -45,7 +45,6 @@ import {
   TRACK_EXACT,
   TRACK_POLICY,
 } from "../layout";
-import { Shared } from "../atomic";
 import { Tracker } from "../flush/track";
 import { Frames } from "../frame";
 import { Entry } from "../pte/entry";
@@ -66,6 +65,7 @@ export abstract class Scan {
     const step = (<usize>1) << format.entryShift;
     const last = load<u64>(scan, SCAN_LAST);
     let at = load<u64>(scan, SCAN_VA);
+    let likely = false;
     Scan.clear(scan);
     do {
       const place = Walk.seek<F>(space, at, 1);
@@ -89,8 +89,8 @@ export abstract class Scan {
             if (page != 0) {
               const from = format.index(at, 0);
               const to = format.index(final, 0);
-              if (Scan.table<F, V>(space, scan, page, from, to))
-                Scan.record<V>(scan, at & ~(format.span(1) - 1), from, to);
+              likely = Scan.table<F, V>(space, scan, page, from, to, likely);
+              if (likely) Scan.record<V>(scan, at & ~(format.span(1) - 1), from, to);
             }
           }
         }
@@ -111,8 +111,11 @@ export abstract class Scan {
 
   // ---- one leaf table
 
-  /** Entries [from, to] of the leaf table at `page`. Notes those that were hit in SCAN_HITS, a bit each; false if there are none. */
-  private static table<F, V>(space: usize, scan: usize, page: usize, from: u32, to: u32): bool {
+  /**
+   * Entries [from, to] of the leaf table at `page`. Notes those that were hit in SCAN_HITS, a bit each; false if there are none.
+   * `likely` says that there were some in the table before: then all of this one is not looked at first for nothing.
+   */
+  private static table<F, V>(space: usize, scan: usize, page: usize, from: u32, to: u32, likely: bool): bool {
     const format = changetype<F>(0);
     const visitor = changetype<V>(0);
     const flags = load<u32>(scan, SCAN_FLAGS);
@@ -120,34 +123,33 @@ export abstract class Scan {
     if (BUILD != BUILD_RELEASE || format.entryShift != 3)
       return Scan.entries<F, V>(scan, page, from, to, flags, regime);
     const mask = i64x2.splat(visitor.mask<F>());
+    const settled = visitor.changes && (flags & SCAN_SETTLED) != 0;
+    if (!likely && from == 0 && to == 511 && !v128.any_true(v128.and(Lanes.any<V>(page, 4096), mask))) return false;
     let found: u64 = 0;
     for (let n = from >> 6; n <= to >> 6; ++n) {
       const block = page + ((<usize>n) << 9);
-      // Does any of these 64 entries have a bit of the mask, or, for an inverted operation, lack one?
-      const any = v128.or(
-        v128.or(Lanes.any<V>(block), Lanes.any<V>(block + 128)),
-        v128.or(Lanes.any<V>(block + 256), Lanes.any<V>(block + 384)),
-      );
+      const wanted = (ALL << (n == from >> 6 ? from & 63 : 0)) & (ALL >> (n == to >> 6 ? ~to & 63 : 0));
+      const change = settled && wanted == ALL ? Lanes.change<F, V>(block, regime) : 0;
       let hits: u64 = 0;
-      if (v128.any_true(v128.and(any, mask))) {
-        const wanted = (ALL << (n == from >> 6 ? from & 63 : 0)) & (ALL >> (n == to >> 6 ? ~to & 63 : 0));
-        if (visitor.changes && (flags & SCAN_SETTLED) != 0 && wanted == ALL) {
-          const change = Lanes.change<F, V>(block, regime);
-          if (change != 0) {
-            Lanes.apply(block, change);
-            hits = ALL;
-          }
-        }
-        if (hits == 0) {
-          hits = Lanes.word<V>(block, mask) & wanted;
-          if (!visitor.changes) hits &= Lanes.has(block, i64x2.splat(format.presentMask));
-          for (let left = visitor.changes ? hits : 0; left != 0; left &= left - 1) {
+      if (change != 0) {
+        Lanes.apply(block, change);
+        hits = ALL;
+      } else {
+        hits = Lanes.word<V>(block, mask) & wanted;
+        if (!visitor.changes) {
+          if (hits != 0) hits &= Lanes.has(block, i64x2.splat(format.presentMask));
+        } else {
+          for (let left = hits; left != 0; left &= left - 1) {
             const slot = block + ((<usize>ctz(left)) << 3);
-            if (!Scan.touch<F, V>(slot, atomic.load<u64>(slot), flags, regime)) hits ^= left & -left;
+            const entry = atomic.load<u64>(slot);
+            // The vectors saw a bit of the mask, and nobody clears it: hit if present.
+            if ((entry & format.presentMask) == 0) hits ^= left & -left;
+            else if (flags == 0) Scan.replace<F, V>(slot, entry);
+            else Scan.change<F, V>(slot, entry, flags, regime);
           }
         }
-        found |= hits;
       }
+      found |= hits;
       store<u64>(scan + ((<usize>n) << 3), hits, SCAN_HITS);
     }
     return found != 0;
@@ -170,23 +172,31 @@ export abstract class Scan {
 
   /** Does the operation to one entry, which was `entry` a moment ago. False if there is nothing to do. */
   @inline
-  static touch<F, V>(slot: usize, entry: u64, flags: u32, regime: usize): bool {
-    const format = changetype<F>(0);
+  private static touch<F, V>(slot: usize, entry: u64, flags: u32, regime: usize): bool {
     const visitor = changetype<V>(0);
-    let old = entry;
-    if (!visitor.hit<F>(old)) return false;
-    if (!visitor.changes) return true;
-    if ((flags & SCAN_SETTLED) != 0 && format.settled(old, regime)) {
-      Scan.put<F>(slot, visitor.after<F>(old));
+    if (!visitor.hit<F>(entry)) return false;
+    if (visitor.changes) Scan.change<F, V>(slot, entry, flags, regime);
+    return true;
+  }
+
+  /** Changes an entry that is hit, in the manner that the flags ask for. */
+  @inline
+  private static change<F, V>(slot: usize, entry: u64, flags: u32, regime: usize): void {
+    const visitor = changetype<V>(0);
+    if ((flags & SCAN_SETTLED) != 0 && changetype<F>(0).settled(entry, regime)) {
+      Scan.put<F>(slot, visitor.after<F>(entry));
     } else if ((flags & SCAN_TRANSACTION) != 0) {
       Scan.put<F>(slot, visitor.after<F>(Entry.modifyProtStart<F>(slot)));
-    } else if (visitor.clears<F>() != 0) {
-      if (format.entryShift == 3) Shared.and<u64>(slot, ~visitor.clears<F>());
-      else Shared.and<u32>(slot, <u32>~visitor.clears<F>());
     } else {
-      while (!Entry.replace<F>(slot, old, visitor.after<F>(old))) old = Entry.load<F>(slot);
+      Scan.replace<F, V>(slot, entry);
     }
-    return true;
+  }
+
+  /** By compare-exchange: a hardware update that comes in between makes it begin again. */
+  @inline
+  private static replace<F, V>(slot: usize, entry: u64): void {
+    let old = entry;
+    while (!Entry.replace<F>(slot, old, changetype<V>(0).after<F>(old))) old = Entry.load<F>(slot);
   }
 
   /** set_pte() of an entry that nobody else writes now. V8 makes an exchange of an atomic store, five times as dear. */
@@ -241,15 +251,16 @@ export abstract class Scan {
     const exact = tracker != 0 && load<u32>(tracker, TRACK_POLICY) == TRACK_EXACT;
     // Bit of entry 0; below 0 if the bitmap begins within the table.
     const base = (va >> FRAME_SHIFT) - load<u64>(scan, SCAN_ORIGIN);
+    let low = from >> 6;
+    let high = to >> 6;
+    while (load<u64>(scan + ((<usize>low) << 3), SCAN_HITS) == 0) ++low;
+    while (load<u64>(scan + ((<usize>high) << 3), SCAN_HITS) == 0) --high;
+    const first = (low << 6) + <u32>ctz(load<u64>(scan + ((<usize>low) << 3), SCAN_HITS));
+    const last = (high << 6) + 63 - <u32>clz(load<u64>(scan + ((<usize>high) << 3), SCAN_HITS));
     let count: u64 = 0;
-    let first: u32 = 512;
-    let last: u32 = 0;
-    for (let n = from >> 6; n <= to >> 6; ++n) {
+    for (let n = low; n <= high; ++n) {
       const hits = load<u64>(scan + ((<usize>n) << 3), SCAN_HITS);
-      if (hits == 0) continue;
       count += popcnt(hits);
-      if (first == 512) first = (n << 6) + <u32>ctz(hits);
-      last = (n << 6) + 63 - <u32>clz(hits);
       if (bitmap != 0) Scan.setBits(bitmap, base + ((<u64>n) << 6), hits);
       if (exact) Scan.trackRuns(tracker, va + ((<u64>n) << (6 + FRAME_SHIFT)), hits);
     }
@@ -279,10 +290,14 @@ export abstract class Scan {
   private static setBits(bitmap: usize, at: u64, bits: u64): void {
     const word = bitmap + ((<usize>(<i64>at >> 6)) << 3);
     const shift = at & 63;
+    if (bits == 0) return;
+    if (shift == 0) {
+      store<u64>(word, load<u64>(word) | bits);
+      return;
+    }
     const low = bits << shift;
-    if (low != 0) store<u64>(word, load<u64>(word) | low);
-    if (shift == 0) return;
     const high = bits >> (64 - shift);
+    if (low != 0) store<u64>(word, load<u64>(word) | low);
     if (high != 0) store<u64>(word, load<u64>(word, 8) | high, 8);
   }
 
@@ -305,23 +320,32 @@ export abstract class Scan {
   }
 }
 
-/** Many entries at once. */
+/** Many entries at once. The loops take 16 entries a turn: longer bodies spill vectors and are slower. */
 abstract class Lanes {
-  /** 16 entries folded into one vector: bits that any of them has; for an inverted operation, that any of them lacks. */
+  /** The entries in `bytes` from `p`, folded into one vector: bits that any has; for an inverted operation, that any lacks. */
   @inline
-  static any<V>(p: usize): v128 {
-    if (changetype<V>(0).inverted) return v128.not(Lanes.all(p));
-    const a = v128.or(v128.or(v128.load(p), v128.load(p, 16)), v128.or(v128.load(p, 32), v128.load(p, 48)));
-    const b = v128.or(v128.or(v128.load(p, 64), v128.load(p, 80)), v128.or(v128.load(p, 96), v128.load(p, 112)));
-    return v128.or(a, b);
+  static any<V>(p: usize, bytes: usize): v128 {
+    let x = i64x2.splat(0);
+    let y = i64x2.splat(0);
+    for (let at = p; at < p + bytes; at += 128) {
+      if (changetype<V>(0).inverted) {
+        x = v128.or(x, v128.not(v128.and(Lanes.all8(at), Lanes.all8(at + 64))));
+      } else {
+        x = v128.or(x, Lanes.any8(at));
+        y = v128.or(y, Lanes.any8(at + 64));
+      }
+    }
+    return v128.or(x, y);
   }
 
-  /** 16 entries folded into one vector: bits that all of them have. */
   @inline
-  static all(p: usize): v128 {
-    const a = v128.and(v128.and(v128.load(p), v128.load(p, 16)), v128.and(v128.load(p, 32), v128.load(p, 48)));
-    const b = v128.and(v128.and(v128.load(p, 64), v128.load(p, 80)), v128.and(v128.load(p, 96), v128.load(p, 112)));
-    return v128.and(a, b);
+  private static any8(p: usize): v128 {
+    return v128.or(v128.or(v128.load(p), v128.load(p, 16)), v128.or(v128.load(p, 32), v128.load(p, 48)));
+  }
+
+  @inline
+  private static all8(p: usize): v128 {
+    return v128.and(v128.and(v128.load(p), v128.load(p, 16)), v128.and(v128.load(p, 32), v128.load(p, 48)));
   }
 
   /** Of 64 entries, a bit each: does it have a bit of the mask, or, for an inverted operation, none? */
@@ -333,9 +357,9 @@ abstract class Lanes {
 
   @inline
   static has(block: usize, mask: v128): u64 {
-    const low = <u64>Lanes.lacks(block, mask) | ((<u64>Lanes.lacks(block + 128, mask)) << 16);
-    const high = <u64>Lanes.lacks(block + 256, mask) | ((<u64>Lanes.lacks(block + 384, mask)) << 16);
-    return ~(low | (high << 32));
+    let lacks: u64 = 0;
+    for (let at: usize = 0; at < 512; at += 128) lacks |= (<u64>Lanes.lacks(block + at, mask)) << (at >> 3);
+    return ~lacks;
   }
 
   /** Of 16 entries, a bit each: has it no bit of the mask? Comparisons are narrowed from 64 bits to 8 and gathered. */
@@ -364,14 +388,16 @@ abstract class Lanes {
     const format = changetype<F>(0);
     const visitor = changetype<V>(0);
     const looked = visitor.mask<F>() | format.presentMask | format.settledMask;
-    const all2 = v128.and(
-      v128.and(Lanes.all(block), Lanes.all(block + 128)),
-      v128.and(Lanes.all(block + 256), Lanes.all(block + 384)),
-    );
-    const any2 = v128.or(
-      v128.or(Lanes.any<V>(block), Lanes.any<V>(block + 128)),
-      v128.or(Lanes.any<V>(block + 256), Lanes.any<V>(block + 384)),
-    );
+    let any2 = i64x2.splat(0);
+    let all2 = i64x2.splat(ALL);
+    for (let at = block; at < block + 512; at += 64) {
+      const e0 = v128.load(at);
+      const e1 = v128.load(at, 16);
+      const e2 = v128.load(at, 32);
+      const e3 = v128.load(at, 48);
+      any2 = v128.or(any2, v128.or(v128.or(e0, e1), v128.or(e2, e3)));
+      all2 = v128.and(all2, v128.and(v128.and(e0, e1), v128.and(e2, e3)));
+    }
     const all = i64x2.extract_lane(all2, 0) & i64x2.extract_lane(all2, 1);
     const any = i64x2.extract_lane(any2, 0) | i64x2.extract_lane(any2, 1);
     if (((all ^ any) & looked) != 0 || !visitor.hit<F>(all) || !format.settled(all, regime)) return 0;
@@ -382,15 +408,15 @@ abstract class Lanes {
   @inline
   static apply(block: usize, change: u64): void {
     const bits = i64x2.splat(change);
-    for (let p = block; p < block + 512; p += 128) {
-      v128.store(p, v128.xor(v128.load(p), bits));
-      v128.store(p, v128.xor(v128.load(p, 16), bits), 16);
-      v128.store(p, v128.xor(v128.load(p, 32), bits), 32);
-      v128.store(p, v128.xor(v128.load(p, 48), bits), 48);
-      v128.store(p, v128.xor(v128.load(p, 64), bits), 64);
-      v128.store(p, v128.xor(v128.load(p, 80), bits), 80);
-      v128.store(p, v128.xor(v128.load(p, 96), bits), 96);
-      v128.store(p, v128.xor(v128.load(p, 112), bits), 112);
+    for (let at = block; at < block + 512; at += 128) {
+      v128.store(at, v128.xor(v128.load(at), bits));
+      v128.store(at, v128.xor(v128.load(at, 16), bits), 16);
+      v128.store(at, v128.xor(v128.load(at, 32), bits), 32);
+      v128.store(at, v128.xor(v128.load(at, 48), bits), 48);
+      v128.store(at, v128.xor(v128.load(at, 64), bits), 64);
+      v128.store(at, v128.xor(v128.load(at, 80), bits), 80);
+      v128.store(at, v128.xor(v128.load(at, 96), bits), 96);
+      v128.store(at, v128.xor(v128.load(at, 112), bits), 112);
     }
   }
 }

@@ -37,9 +37,4 @@ export class ClearSoftDirty {
   after<F>(entry: u64): u64 {
     return changetype<F>(0).pteClearSoftDirty(changetype<F>(0).pteWrprotect(entry));
   }
-
-  @inline
-  clears<F>(): u64 {
-    return 0;
-  }
 }

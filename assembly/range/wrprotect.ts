@@ -39,10 +39,4 @@ export class Wrprotect {
   after<F>(entry: u64): u64 {
     return changetype<F>(0).pteWrprotect(entry);
   }
-
-  /** The bits that are cleared, if that is all that happens to an entry. */
-  @inline
-  clears<F>(): u64 {
-    return 0;
-  }
 }

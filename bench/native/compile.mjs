@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SOURCES = ['addon.c', 'naive.c', 'best.c', 'adaptive.c', 'tlb.c'];
+const SOURCES = ['addon.c', 'naive.c', 'best.c', 'adaptive.c', 'tlb.c', 'ranges.c'];
 const FLAGS = ['-std=gnu11', '-O3', '-march=native', '-shared', '-fPIC', '-fvisibility=hidden', '-w'];
 const LAYOUTS = ['../../assembly/layout.ts', '../../assembly/pte/x86_64_bits.ts'];
 

@@ -1,0 +1,186 @@
+// Clean and record over a range of leaf tables, three ways, and what reading them costs.
+//
+// Each takes the pages from `va` on, clears the dirty bits of present entries and sets their bits in the bitmap at `output`. One thread
+// at a time runs here, but the atomics are those that walkers elsewhere would need. Between the tables all use one look-up.
+#include "walk.h"
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+#define SAVED_DIRTY (1ull << X86_SAVED_DIRTY)
+#define PROTNONE (1ull << X86_PROTNONE)
+#define DIRTY (D | SAVED_DIRTY)
+
+typedef struct {
+  u64 *bitmap;
+  u64 touched, first, last;
+} clean_t;
+
+INLINE bool is_hit(u64 entry) { return (entry & (P | PROTNONE)) && (entry & DIRTY); }
+
+/** Which of 64 entries have a dirty bit. */
+INLINE u64 dirty_word(const u64 *block) {
+  u64 word = 0;
+#ifdef __AVX512F__
+  const __m512i mask = _mm512_set1_epi64((long long)DIRTY);
+  for (int n = 0; n < 8; ++n) word |= (u64)_mm512_test_epi64_mask(_mm512_loadu_si512(block + 8 * n), mask) << (8 * n);
+#else
+  for (int n = 0; n < 64; ++n) word |= (u64)((block[n] & DIRTY) != 0) << n;
+#endif
+  return word;
+}
+
+INLINE void note(clean_t *c, u64 page, u64 word) {
+  c->bitmap[page >> 6] |= word;
+  c->touched += (u64)__builtin_popcountll(word);
+  if (c->first > page) c->first = page + (u64)__builtin_ctzll(word);
+  c->last = page + 63 - (u64)__builtin_clzll(word);
+}
+
+/** 64 entries are judged at once; each hit is one atomic. With `settled`, 64 that are all dirty and young take vector stores. */
+INLINE u32 clean(const call_t *call, bool settled) {
+  const space_t s = open_space(call->space);
+  clean_t c = {(u64 *)(memory + call->output), 0, ~0ull, 0};
+  for (u64 page = 0; page < call->pages; page += 512) {
+    u64 *const table = (u64 *)find_table(&s, call->va + (page << FRAME_SHIFT), 0, 0).page;
+    if (!table) continue;
+    for (u64 n = 0; n < 512; n += 64) {
+      u64 *const block = table + n;
+      u64 any = 0;
+      for (int i = 0; i < 64; ++i) any |= block[i];
+      if (!(any & DIRTY)) continue;
+      if (settled) {
+        u64 all = ~0ull;
+        for (int i = 0; i < 64; ++i) all &= block[i];
+        if ((all & (P | A | D)) == (P | A | D)) {
+          for (int i = 0; i < 64; ++i) block[i] &= ~DIRTY;
+          note(&c, page + n, ~0ull);
+          continue;
+        }
+      }
+      u64 word = dirty_word(block);
+      for (u64 left = word; left != 0; left &= left - 1) {
+        u64 *const slot = block + __builtin_ctzll(left);
+        if (is_hit(load_entry(slot))) __atomic_and_fetch(slot, ~DIRTY, __ATOMIC_SEQ_CST);
+        else word &= ~(left & -left);
+      }
+      if (word) note(&c, page + n, word);
+    }
+  }
+  return (u32)c.touched;
+}
+
+u32 clean_best(const call_t *call) { return clean(call, false); }
+u32 clean_settled(const call_t *call) { return clean(call, true); }
+
+// ---- a callback for each entry, as walk_page_range() has it
+
+typedef int pte_entry_t(u64 *slot, u64 page, clean_t *c);
+
+static int clean_entry(u64 *slot, u64 page, clean_t *c) {
+  const u64 entry = load_entry(slot);
+  if (!is_hit(entry)) return 0;
+  const u64 old = __atomic_exchange_n(slot, 0, __ATOMIC_SEQ_CST); // ptep_modify_prot_start()
+  *(volatile u64 *)slot = old & ~DIRTY;                           // ptep_modify_prot_commit()
+  c->bitmap[page >> 6] |= 1ull << (page & 63);
+  ++c->touched;
+  if (page < c->first) c->first = page;
+  if (page >= c->last) c->last = page;
+  return 0;
+}
+
+u32 clean_naive(const call_t *call) {
+  pte_entry_t *volatile entry = clean_entry;
+  const space_t s = open_space(call->space);
+  clean_t c = {(u64 *)(memory + call->output), 0, ~0ull, 0};
+  for (u64 page = 0; page < call->pages; page += 512) {
+    u64 *const table = (u64 *)find_table(&s, call->va + (page << FRAME_SHIFT), 0, 0).page;
+    for (u64 n = 0; table && n < 512; ++n)
+      if (entry(table + n, page + n, &c)) return 0;
+  }
+  return (u32)c.touched;
+}
+
+/** The bound: every entry read once. `input` is the first table, the tables lie in a row. */
+u32 sum_tables(const call_t *call) {
+  const u64 *const entries = (const u64 *)(memory + call->input);
+  u64 sum = 0;
+  for (u64 n = 0; n < call->pages; ++n) sum += entries[n];
+  return (u32)sum;
+}
+
+// ---- flush tracking, as assembly/flush/track.ts: page numbers as doubles at `input`, a tracker of at most 16 ranges
+
+typedef struct {
+  u64 first, last;
+} run_t;
+
+typedef struct {
+  u32 count, adds, limit;
+  run_t runs[17];
+} tracker_t;
+
+static void insert(tracker_t *t, u64 first, u64 last) {
+  u32 from = 0;
+  while (from < t->count && t->runs[from].last < first && t->runs[from].last + 1 < first) ++from;
+  u32 to = from;
+  while (to < t->count && !(t->runs[to].first > last && t->runs[to].first - 1 > last)) ++to;
+  if (to > from) {
+    const u64 end = t->runs[to - 1].last;
+    if (first < t->runs[from].first) t->runs[from].first = first;
+    t->runs[from].last = last > end ? last : end;
+    if (to > from + 1) __builtin_memmove(t->runs + from + 1, t->runs + to, (t->count - to) * sizeof(run_t));
+    t->count -= to - from - 1;
+    return;
+  }
+  __builtin_memmove(t->runs + from + 1, t->runs + from, (t->count - from) * sizeof(run_t));
+  t->runs[from] = (run_t){first, last};
+  if (++t->count <= t->limit) return;
+  u32 best = 0;
+  u64 smallest = ~0ull;
+  for (u32 n = 0; n + 1 < t->count; ++n) {
+    const u64 gap = t->runs[n + 1].first - t->runs[n].last;
+    if (gap < smallest) {
+      smallest = gap;
+      best = n;
+    }
+  }
+  t->runs[best].last = t->runs[best + 1].last;
+  __builtin_memmove(t->runs + best + 1, t->runs + best + 2, (t->count - best - 2) * sizeof(run_t));
+  --t->count;
+}
+
+INLINE void add(tracker_t *t, bool exact, u64 first, u64 last) {
+  ++t->adds;
+  if (t->count == 0) {
+    t->runs[0] = (run_t){first, last};
+    t->count = 1;
+    return;
+  }
+  if (!exact) {
+    if (first < t->runs[0].first) t->runs[0].first = first;
+    if (last > t->runs[0].last) t->runs[0].last = last;
+    return;
+  }
+  run_t *const top = t->runs + t->count - 1;
+  if (first >= top->first && first <= top->last + 1 && top->last != ~0ull) {
+    if (last > top->last) top->last = last;
+    return;
+  }
+  insert(t, first, last);
+}
+
+INLINE u32 track(const call_t *call, bool exact) {
+  const double *const pages = (const double *)(memory + call->input);
+  static tracker_t tracker;
+  tracker.count = tracker.adds = 0;
+  tracker.limit = 16;
+  for (u32 n = 0; n < call->count; ++n) {
+    const u64 first = (u64)(int64_t)pages[n] << FRAME_SHIFT;
+    add(&tracker, exact, first, first | 0xfff);
+  }
+  return tracker.count + (u32)(tracker.runs[0].first >> FRAME_SHIFT);
+}
+
+u32 track_exact(const call_t *call) { return track(call, true); }
+u32 track_span(const call_t *call) { return track(call, false); }
