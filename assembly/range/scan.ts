@@ -381,7 +381,7 @@ abstract class Lanes {
 
   /**
    * If the operation changes 64 entries all alike, and all are settled: what to exclusive-or into each; else 0. They are alike if they
-   * agree in every bit that the operation or `settled` looks at.
+   * agree in every bit that the operation or `settled` looks at, and in those that change.
    */
   @inline
   static change<F, V>(block: usize, regime: usize): u64 {
@@ -401,7 +401,8 @@ abstract class Lanes {
     const all = i64x2.extract_lane(all2, 0) & i64x2.extract_lane(all2, 1);
     const any = i64x2.extract_lane(any2, 0) | i64x2.extract_lane(any2, 1);
     if (((all ^ any) & looked) != 0 || !visitor.hit<F>(all) || !format.settled(all, regime)) return 0;
-    return all ^ visitor.after<F>(all);
+    const change = all ^ visitor.after<F>(all);
+    return ((all ^ any) & change) == 0 ? change : 0;
   }
 
   /** Exclusive-ors `change` into 64 entries by vector stores. */

@@ -68,7 +68,9 @@ function entryOf(next: (below: number) => number, style: number): bigint {
   if (style === 0) return BITS.reduce((entry, bit) => (next(2) === 0 ? entry | bit : entry), frame);
   if (next(style === 1 ? 20 : 400) === 0) return [0n, 0x60n, frame | 0x802n, frame | 0x100n][next(4)] as bigint; // none, stray, swap, PROTNONE
   const state = [1n, 3n, 0x21n, 0x23n, 0x61n, 0x63n, 0x863n, 0x827n, 0x21n | (1n << 58n)];
-  return frame | (state[style === 1 ? next(state.length) : style - 2] as bigint);
+  // SavedDirty stays behind where a right to write is given back without pte_mkwrite(): neighbours that agree in all else differ in it.
+  const saved = style > 1 && next(2) === 0 ? 1n << 58n : 0n;
+  return frame | saved | (state[style === 1 ? next(state.length) : style - 2] as bigint);
 }
 
 /** Fills the tables; `style` 0: any bits, 1: a mix of states, 2 and up: one state nearly everywhere. */
