@@ -15,7 +15,16 @@ export interface World {
 }
 
 export interface Part {
-  role: 'mapper' | 'walker' | 'allocator' | 'careless' | 'plain-store' | 'free-at-once';
+  role:
+    | 'mapper'
+    | 'walker'
+    | 'allocator'
+    | 'careless'
+    | 'plain-store'
+    | 'free-at-once'
+    | 'ranger'
+    | 'plain-ranger'
+    | 'writer';
   seed: number;
   /** Rounds of work; 0: until all parts with rounds are done. */
   rounds: number;

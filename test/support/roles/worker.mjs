@@ -3,9 +3,20 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { allocator, careless } from './allocator.mjs';
 import { freeAtOnce, plainStore } from './broken.mjs';
 import { mapper } from './mapper.mjs';
+import { plainRanger, ranger, writer } from './ranges.mjs';
 import { walker } from './walker.mjs';
 
-const ROLES = { mapper, walker, allocator, careless, 'plain-store': plainStore, 'free-at-once': freeAtOnce };
+const ROLES = {
+  mapper,
+  walker,
+  allocator,
+  careless,
+  'plain-store': plainStore,
+  'free-at-once': freeAtOnce,
+  ranger,
+  'plain-ranger': plainRanger,
+  writer,
+};
 
 const { module, memory, layout, part, world, notes, chaos } = workerData;
 const core = new WebAssembly.Instance(module, { env: { memory } }).exports;
