@@ -106,7 +106,7 @@ const slotAt = ({ core, space }, page) => core.entryAddress(space, BASE + BigInt
 
 /** The bound in AssemblyScript, with the options of the core. */
 async function compileSum(memory) {
-  const source = readFileSync(new URL('baselines/sum.ts', import.meta.url), 'utf8');
+  const source = readFileSync(new URL('baselines/sum.assemblyscript', import.meta.url), 'utf8');
   let binary;
   const options =
     '--runtime stub --importMemory --sharedMemory --initialMemory 1 --maximumMemory 65536 --noExportMemory';
