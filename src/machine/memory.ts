@@ -319,6 +319,23 @@ export class PhysicalMemory {
     return AGENTS + this.#agent * AGENT_BYTES + AGENT_TRAIL;
   }
 
+  /**
+   * In the chaos build, seeds the delays at this thread's scheduling points: one point in 2^`rarity` waits for up to `longest` loads. Without a
+   * seed, and in other builds, nothing waits. @throws RangeError if a number is out of range.
+   */
+  seedChaos(seed: number, rarity = 4, longest = 256): void {
+    for (const [name, value, most] of [
+      ['seed', seed, 0xffff_ffff],
+      ['rarity', rarity, 31],
+      ['longest', longest, 0xffff],
+    ] as const) {
+      if (!Number.isInteger(value) || value < 0 || value > most) {
+        throw new RangeError(`"${name}" must be a whole number up to ${most}, got ${value}`);
+      }
+    }
+    this.core.tuneChaos(seed, rarity, longest);
+  }
+
   /** The number of this object among those that are joined to the memory, 0 to 63. */
   get agent(): number {
     return this.#agent;
