@@ -504,32 +504,12 @@ export function freeMapping(mapping: usize): void {
   Mapping.free(mapping);
 }
 
-/**
- * Makes a VMA for [start, end) of `mm` and puts it into its trees, under mmap_lock and, over a mapping, i_mmap_rwsem.
- * 0 if something is there already, or no heap is left.
- */
 export function insertVma(mm: usize, start: u64, end: u64, flags: u32, mapping: usize, pgoff: u64): usize {
-  const vma = Vma.create(mm, start, end, flags, mapping, pgoff);
-  if (vma == 0) return 0;
-  RwLock.writeLock(Mm.mmapLock(mm));
-  if (mapping != 0) RwLock.writeLock(Mapping.lock(mapping));
-  const inserted = Vma.insert(vma);
-  if (mapping != 0) RwLock.writeUnlock(Mapping.lock(mapping));
-  RwLock.writeUnlock(Mm.mmapLock(mm));
-  if (inserted) return vma;
-  Vma.free(vma);
-  return 0;
+  return Vma.declare(mm, start, end, flags, mapping, pgoff);
 }
 
 export function removeVma(vma: usize): void {
-  const mm = Vma.mm(vma);
-  const mapping = Vma.mapping(vma);
-  RwLock.writeLock(Mm.mmapLock(mm));
-  if (mapping != 0) RwLock.writeLock(Mapping.lock(mapping));
-  Vma.remove(vma);
-  if (mapping != 0) RwLock.writeUnlock(Mapping.lock(mapping));
-  RwLock.writeUnlock(Mm.mmapLock(mm));
-  Vma.free(vma);
+  Vma.withdraw(vma);
 }
 
 /** The VMA that holds `va`, or 0. The caller holds mmap_lock. */

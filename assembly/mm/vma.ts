@@ -17,9 +17,45 @@ import {
   VMA_START,
 } from "../layout";
 import { Heap } from "../heap";
+import { RwLock } from "../lock/rwlock";
 import { Interval } from "./interval";
+import { Mapping } from "./mapping";
+import { Mm } from "./mm";
 
 export abstract class Vma {
+  /**
+   * Makes a VMA for [start, end) of `mm`, over `mapping` from page `pgoff` or anonymous, and puts it into its trees under their locks: the part
+   * of mmap_region() that is about VMAs. 0 if something is there already, or no heap is left.
+   */
+  static declare(mm: usize, start: u64, end: u64, flags: u32, mapping: usize, pgoff: u64): usize {
+    const vma = Vma.create(mm, start, end, flags, mapping, pgoff);
+    if (vma == 0) return 0;
+    Vma.lockTrees(vma);
+    const inserted = Vma.insert(vma);
+    Vma.unlockTrees(vma);
+    if (inserted) return vma;
+    Vma.free(vma);
+    return 0;
+  }
+
+  /** Takes a VMA out of its trees and frees it. What it maps stays in the tables: zap it first. */
+  static withdraw(vma: usize): void {
+    Vma.lockTrees(vma);
+    Vma.remove(vma);
+    Vma.unlockTrees(vma);
+    Vma.free(vma);
+  }
+
+  private static lockTrees(vma: usize): void {
+    RwLock.writeLock(Mm.mmapLock(Vma.mm(vma)));
+    if (Vma.mapping(vma) != 0) RwLock.writeLock(Mapping.lock(Vma.mapping(vma)));
+  }
+
+  private static unlockTrees(vma: usize): void {
+    if (Vma.mapping(vma) != 0) RwLock.writeUnlock(Mapping.lock(Vma.mapping(vma)));
+    RwLock.writeUnlock(Mm.mmapLock(Vma.mm(vma)));
+  }
+
   /** A VMA for [start, end), both page-aligned, over `mapping` (0: anonymous) from page `pgoff`. 0 if no heap is left. */
   static create(mm: usize, start: u64, end: u64, flags: u32, mapping: usize, pgoff: u64): usize {
     const vma = Heap.allocate(VMA_BYTES);
