@@ -323,10 +323,7 @@ export function trackRange(tracker: usize, vpn: f64, pages: f64, strideShift: u3
 
 /** Adds `count` pages of 2^`strideShift` bytes, aligned as such, whose page numbers stand at `vpns` as doubles. */
 export function trackPages(tracker: usize, vpns: usize, count: u32, strideShift: u32): void {
-  for (let n: u32 = 0; n < count; ++n) {
-    const first = (<u64>(<i64>load<f64>(vpns + ((<usize>n) << 3)))) << FRAME_SHIFT;
-    Tracker.add(tracker, first, first | (((<u64>1) << strideShift) - 1), strideShift);
-  }
+  Tracker.addPages(tracker, vpns, count, strideShift);
 }
 
 export function planFlush(tracker: usize): u32 {

@@ -12,6 +12,7 @@
 // layout.ts (TRACK_*).
 
 import {
+  FRAME_SHIFT,
   PLAN_FULL,
   PLAN_NONE,
   PLAN_RANGES,
@@ -75,6 +76,30 @@ export abstract class Tracker {
     Tracker.insert(tracker, first, last);
   }
 
+  /** Adds the pages of 2^`strideShift` bytes whose numbers stand at `vpns` as doubles, one after the other. */
+  static addPages(tracker: usize, vpns: usize, count: u32, strideShift: u32): void {
+    const low = ((<u64>1) << strideShift) - 1;
+    const end = vpns + ((<usize>count) << 3);
+    if (load<u32>(tracker, TRACK_POLICY) == TRACK_EXACT) {
+      for (let at = vpns; at < end; at += 8) {
+        const first = (<u64>(<i64>load<f64>(at))) << FRAME_SHIFT;
+        Tracker.add(tracker, first, first | low, strideShift);
+      }
+      return;
+    }
+    // The span of all of them is one range.
+    let first: u64 = ~(<u64>0);
+    let last: u64 = 0;
+    for (let at = vpns; at < end; at += 8) {
+      const page = (<u64>(<i64>load<f64>(at))) << FRAME_SHIFT;
+      first = min(first, page);
+      last = max(last, page);
+    }
+    if (count == 0) return;
+    Tracker.add(tracker, first, last | low, strideShift);
+    store<u32>(tracker, load<u32>(tracker, TRACK_ADDS) + count - 1, TRACK_ADDS);
+  }
+
   /** What to invalidate: PLAN_NONE, PLAN_RANGES (TRACK_COUNT of them, at TRACK_RANGES) or PLAN_FULL. */
   static plan(tracker: usize): u32 {
     const count = load<u32>(tracker, TRACK_COUNT);
@@ -111,11 +136,13 @@ export abstract class Tracker {
       if (first < load<u64>(slot)) store<u64>(slot, first);
       store<u64>(slot, max(last, end), LAST);
       const tail = ranges + <usize>to * RANGE_BYTES;
-      if (to > from + 1) memory.copy(slot + RANGE_BYTES, tail, <usize>(count - to) * RANGE_BYTES);
+      if (to > from + 1) Tracker.close(slot + RANGE_BYTES, tail, ranges + <usize>count * RANGE_BYTES);
       store<u32>(tracker, count - (to - from - 1), TRACK_COUNT);
       return;
     }
-    memory.copy(slot + RANGE_BYTES, slot, <usize>(count - from) * RANGE_BYTES);
+    for (let at = ranges + <usize>count * RANGE_BYTES; at > slot; at -= RANGE_BYTES) {
+      v128.store(at, v128.load(at - RANGE_BYTES));
+    }
     store<u64>(slot, first);
     store<u64>(slot, last, LAST);
     store<u32>(tracker, ++count, TRACK_COUNT);
@@ -138,8 +165,14 @@ export abstract class Tracker {
     }
     const range = ranges + <usize>best * RANGE_BYTES;
     store<u64>(range, load<u64>(range, RANGE_BYTES + LAST), LAST);
-    memory.copy(range + RANGE_BYTES, range + 2 * RANGE_BYTES, <usize>(count - best - 2) * RANGE_BYTES);
+    Tracker.close(range + RANGE_BYTES, range + 2 * RANGE_BYTES, ranges + <usize>count * RANGE_BYTES);
     store<u32>(tracker, count - 1, TRACK_COUNT);
+  }
+
+  /** Moves the ranges [from, end) down to `to`. A loop of its own: memory.copy leaves V8's code, which costs more than a few ranges. */
+  @inline
+  private static close(to: usize, from: usize, end: usize): void {
+    for (let at = from; at < end; at += RANGE_BYTES) v128.store(to + (at - from), v128.load(at));
   }
 
   /** Range `n` ends before `first`, and not at the byte before. */
