@@ -81,16 +81,25 @@ export abstract class Tracker {
     const low = ((<u64>1) << strideShift) - 1;
     const end = vpns + ((<usize>count) << 3);
     if (load<u32>(tracker, TRACK_POLICY) == TRACK_EXACT) {
-      for (let at = vpns; at < end; at += 8) {
+      let at = vpns;
+      while (at < end) {
         const first = (<u64>(<i64>load<f64>(at))) << FRAME_SHIFT;
         Tracker.add(tracker, first, first | low, strideShift);
+        at = Tracker.extend(tracker, at + 8, end, low);
       }
       return;
     }
     // The span of all of them is one range.
     let first: u64 = ~(<u64>0);
     let last: u64 = 0;
-    for (let at = vpns; at < end; at += 8) {
+    let at = vpns;
+    for (; at + 8 < end; at += 16) {
+      const page = (<u64>(<i64>load<f64>(at))) << FRAME_SHIFT;
+      const other = (<u64>(<i64>load<f64>(at, 8))) << FRAME_SHIFT;
+      first = min(first, min(page, other));
+      last = max(last, max(page, other));
+    }
+    if (at < end) {
       const page = (<u64>(<i64>load<f64>(at))) << FRAME_SHIFT;
       first = min(first, page);
       last = max(last, page);
@@ -121,51 +130,65 @@ export abstract class Tracker {
     return sum;
   }
 
+  /** Pages of a list that carry on the highest range, or lie in it, from `at` on. Returns where one does not. */
+  @inline
+  private static extend(tracker: usize, at: usize, end: usize, low: u64): usize {
+    const top = tracker + TRACK_RANGES + <usize>(load<u32>(tracker, TRACK_COUNT) - 1) * RANGE_BYTES;
+    const first = load<u64>(top);
+    let last = load<u64>(top, LAST);
+    let next = at;
+    for (; next < end; next += 8) {
+      const page = (<u64>(<i64>load<f64>(next))) << FRAME_SHIFT;
+      if (page < first || page - 1 > last) break;
+      last = max(last, page | low);
+    }
+    store<u64>(top, last, LAST);
+    store<u32>(tracker, load<u32>(tracker, TRACK_ADDS) + <u32>((next - at) >> 3), TRACK_ADDS);
+    return next;
+  }
+
   /** The general case of `add` with the exact policy: merge with what it touches, or put it in between. */
   private static insert(tracker: usize, first: u64, last: u64): void {
     const ranges = tracker + TRACK_RANGES;
-    let count = load<u32>(tracker, TRACK_COUNT);
-    // [from, to): the ranges that overlap it or touch it.
-    let from: u32 = 0;
-    while (from < count && Tracker.endsBefore(ranges, from, first)) ++from;
+    const count = load<u32>(tracker, TRACK_COUNT);
+    const end = ranges + <usize>count * RANGE_BYTES;
+    // The bytes before and after it, or its own at the ends of the address space: what reaches neither does not touch it.
+    const before = first == 0 ? 0 : first - 1;
+    const after = last == ~(<u64>0) ? last : last + 1;
+    // [from, to): the ranges that overlap it or touch it, looked for four at a time.
+    let from = ranges;
+    while (from + 4 * RANGE_BYTES <= end && load<u64>(from, 3 * RANGE_BYTES + LAST) < before) from += 4 * RANGE_BYTES;
+    while (from < end && load<u64>(from, LAST) < before) from += RANGE_BYTES;
     let to = from;
-    while (to < count && !Tracker.beginsAfter(ranges, to, last)) ++to;
-    const slot = ranges + <usize>from * RANGE_BYTES;
+    while (to < end && load<u64>(to) <= after) to += RANGE_BYTES;
     if (to > from) {
-      const end = load<u64>(ranges + <usize>(to - 1) * RANGE_BYTES, LAST);
-      if (first < load<u64>(slot)) store<u64>(slot, first);
-      store<u64>(slot, max(last, end), LAST);
-      const tail = ranges + <usize>to * RANGE_BYTES;
-      if (to > from + 1) Tracker.close(slot + RANGE_BYTES, tail, ranges + <usize>count * RANGE_BYTES);
-      store<u32>(tracker, count - (to - from - 1), TRACK_COUNT);
+      const reach = load<u64>(to - RANGE_BYTES, LAST);
+      store<u64>(from, min(first, load<u64>(from)));
+      store<u64>(from, max(last, reach), LAST);
+      if (to > from + RANGE_BYTES) Tracker.close(from + RANGE_BYTES, to, end);
+      store<u32>(tracker, count + 1 - <u32>((to - from) / RANGE_BYTES), TRACK_COUNT);
       return;
     }
-    for (let at = ranges + <usize>count * RANGE_BYTES; at > slot; at -= RANGE_BYTES) {
-      v128.store(at, v128.load(at - RANGE_BYTES));
-    }
-    store<u64>(slot, first);
-    store<u64>(slot, last, LAST);
-    store<u32>(tracker, ++count, TRACK_COUNT);
-    if (count > load<u32>(tracker, TRACK_LIMIT)) Tracker.mergeClosest(tracker);
+    for (let at = end; at > from; at -= RANGE_BYTES) v128.store(at, v128.load(at - RANGE_BYTES));
+    store<u64>(from, first);
+    store<u64>(from, last, LAST);
+    store<u32>(tracker, count + 1, TRACK_COUNT);
+    if (count == load<u32>(tracker, TRACK_LIMIT)) Tracker.mergeClosest(tracker);
   }
 
   /** Merges the two neighbours with the smallest gap, the lowest such pair. */
   private static mergeClosest(tracker: usize): void {
-    const ranges = tracker + TRACK_RANGES;
     const count = load<u32>(tracker, TRACK_COUNT);
-    let best: u32 = 0;
+    const highest = tracker + TRACK_RANGES + <usize>(count - 1) * RANGE_BYTES;
+    let best: usize = 0;
     let smallest: u64 = ~(<u64>0);
-    for (let n: u32 = 0; n + 1 < count; ++n) {
-      const range = ranges + <usize>n * RANGE_BYTES;
+    for (let range = tracker + TRACK_RANGES; range < highest; range += RANGE_BYTES) {
       const gap = load<u64>(range, RANGE_BYTES) - load<u64>(range, LAST);
-      if (gap < smallest) {
-        smallest = gap;
-        best = n;
-      }
+      best = gap < smallest ? range : best;
+      smallest = min(gap, smallest);
     }
-    const range = ranges + <usize>best * RANGE_BYTES;
-    store<u64>(range, load<u64>(range, RANGE_BYTES + LAST), LAST);
-    Tracker.close(range + RANGE_BYTES, range + 2 * RANGE_BYTES, ranges + <usize>count * RANGE_BYTES);
+    store<u64>(best, load<u64>(best, RANGE_BYTES + LAST), LAST);
+    Tracker.close(best + RANGE_BYTES, best + 2 * RANGE_BYTES, highest + RANGE_BYTES);
     store<u32>(tracker, count - 1, TRACK_COUNT);
   }
 
@@ -173,19 +196,5 @@ export abstract class Tracker {
   @inline
   private static close(to: usize, from: usize, end: usize): void {
     for (let at = from; at < end; at += RANGE_BYTES) v128.store(to + (at - from), v128.load(at));
-  }
-
-  /** Range `n` ends before `first`, and not at the byte before. */
-  @inline
-  private static endsBefore(ranges: usize, n: u32, first: u64): bool {
-    const last = load<u64>(ranges + <usize>n * RANGE_BYTES, LAST);
-    return last < first && last + 1 < first;
-  }
-
-  /** Range `n` begins after `last`, and not at the byte after. */
-  @inline
-  private static beginsAfter(ranges: usize, n: u32, last: u64): bool {
-    const first = load<u64>(ranges + <usize>n * RANGE_BYTES);
-    return first > last && first - 1 > last;
   }
 }

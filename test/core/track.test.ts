@@ -176,6 +176,26 @@ test('pages by their numbers are as large as their stride', () => {
   rig.core.heapFree(list);
 });
 
+test('a list of pages comes to the same as its pages one by one, under every policy', () => {
+  const list = rig.core.heapAllocate(8 * 64) >>> 0;
+  const pages = fc.array(fc.oneof(fc.nat({ max: 60 }), fc.constantFrom(7, 8, 9, 10)), { maxLength: 64, size: 'max' });
+  const policy = fc.constantFrom(layout.TRACK_EXACT, layout.TRACK_SPAN, layout.TRACK_FULL);
+  fc.assert(
+    fc.property(base, pages, policy, fc.integer({ min: 1, max: 6 }), (base, offsets, policy, limit) => {
+      const vpns = offsets.map((n) => base + n);
+      start(policy, limit);
+      for (const page of vpns) add(page);
+      const one = [ranges(), rig.core.planFlush(tracker), rig.u32[(tracker + layout.TRACK_ADDS) / 4]];
+      start(policy, limit);
+      new Float64Array(rig.memory.buffer, list, vpns.length).set(vpns);
+      rig.core.trackPages(tracker, list, vpns.length, 12);
+      expect([ranges(), rig.core.planFlush(tracker), rig.u32[(tracker + layout.TRACK_ADDS) / 4]]).toEqual(one);
+    }),
+    { numRuns: 300 },
+  );
+  rig.core.heapFree(list);
+});
+
 test('the last page and page 0 do not touch, whichever comes first', () => {
   for (const order of [
     [LAST_PAGE, 0],
