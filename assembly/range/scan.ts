@@ -124,20 +124,32 @@ export abstract class Scan {
       return Scan.entries<F, V>(scan, page, from, to, flags, regime);
     const mask = i64x2.splat(visitor.mask<F>());
     const settled = visitor.changes && (flags & SCAN_SETTLED) != 0;
-    if (!likely && from == 0 && to == 511 && !v128.any_true(v128.and(Lanes.any<V>(page, 4096), mask))) return false;
+    const hitWords = scan + SCAN_HITS;
+    if (from == 0 && to == 511) {
+      if (settled) {
+        const change = Lanes.change<F, V>(page, 4096, regime);
+        if (change != 0) {
+          Lanes.apply(page, 4096, change);
+          for (let word = hitWords; word < hitWords + 64; word += 8) store<u64>(word, ALL);
+          return true;
+        }
+      }
+      if (!likely && !v128.any_true(v128.and(Lanes.any<V>(page, 4096), mask))) return false;
+    }
+    const firstWord = hitWords + ((<usize>(from >> 6)) << 3);
+    const lastWord = hitWords + ((<usize>(to >> 6)) << 3);
+    let block = page + ((<usize>(from >> 6)) << 9);
+    Lanes.note<V>(firstWord, lastWord + 8, block, mask);
+    if (!visitor.changes) Lanes.keep(firstWord, lastWord + 8, block, i64x2.splat(format.presentMask));
+    store<u64>(firstWord, load<u64>(firstWord) & (ALL << (from & 63)));
+    store<u64>(lastWord, load<u64>(lastWord) & (ALL >> (~to & 63)));
     let found: u64 = 0;
-    for (let n = from >> 6; n <= to >> 6; ++n) {
-      const block = page + ((<usize>n) << 9);
-      const wanted = (ALL << (n == from >> 6 ? from & 63 : 0)) & (ALL >> (n == to >> 6 ? ~to & 63 : 0));
-      const change = settled && wanted == ALL ? Lanes.change<F, V>(block, regime) : 0;
-      let hits: u64 = 0;
-      if (change != 0) {
-        Lanes.apply(block, change);
-        hits = ALL;
-      } else {
-        hits = Lanes.word<V>(block, mask) & wanted;
-        if (!visitor.changes) {
-          if (hits != 0) hits &= Lanes.has(block, i64x2.splat(format.presentMask));
+    for (let word = firstWord; word <= lastWord; word += 8, block += 512) {
+      let hits = load<u64>(word);
+      if (visitor.changes && hits != 0) {
+        const change = settled && hits == ALL ? Lanes.change<F, V>(block, 512, regime) : 0;
+        if (change != 0) {
+          Lanes.apply(block, 512, change);
         } else {
           for (let left = hits; left != 0; left &= left - 1) {
             const slot = block + ((<usize>ctz(left)) << 3);
@@ -147,10 +159,10 @@ export abstract class Scan {
             else if (flags == 0) Scan.replace<F, V>(slot, entry);
             else Scan.change<F, V>(slot, entry, flags, regime);
           }
+          store<u64>(word, hits);
         }
       }
       found |= hits;
-      store<u64>(scan + ((<usize>n) << 3), hits, SCAN_HITS);
     }
     return found != 0;
   }
@@ -348,18 +360,21 @@ abstract class Lanes {
     return v128.and(v128.and(v128.load(p), v128.load(p, 16)), v128.and(v128.load(p, 32), v128.load(p, 48)));
   }
 
-  /** Of 64 entries, a bit each: does it have a bit of the mask, or, for an inverted operation, none? */
+  /**
+   * Writes to [word, end) a bit for each entry from `p` on: does it have a bit of the mask, or, for an inverted operation, none?
+   */
   @inline
-  static word<V>(block: usize, mask: v128): u64 {
-    const has = Lanes.has(block, mask);
-    return changetype<V>(0).inverted ? ~has : has;
+  static note<V>(word: usize, end: usize, p: usize, mask: v128): void {
+    const turn: u32 = changetype<V>(0).inverted ? 0 : 0xffff;
+    for (let at = word, from = p; at < end; at += 2, from += 128) store<u16>(at, <u16>(Lanes.lacks(from, mask) ^ turn));
   }
 
+  /** Keeps the bits of those entries that have a bit of the mask. */
   @inline
-  static has(block: usize, mask: v128): u64 {
-    let lacks: u64 = 0;
-    for (let at: usize = 0; at < 512; at += 128) lacks |= (<u64>Lanes.lacks(block + at, mask)) << (at >> 3);
-    return ~lacks;
+  static keep(word: usize, end: usize, p: usize, mask: v128): void {
+    for (let at = word, from = p; at < end; at += 2, from += 128) {
+      store<u16>(at, <u16>(load<u16>(at) & ~Lanes.lacks(from, mask)));
+    }
   }
 
   /** Of 16 entries, a bit each: has it no bit of the mask? Comparisons are narrowed from 64 bits to 8 and gathered. */
@@ -380,23 +395,33 @@ abstract class Lanes {
   }
 
   /**
-   * If the operation changes 64 entries all alike, and all are settled: what to exclusive-or into each; else 0. They are alike if they
+   * If the operation changes these entries all alike, and all are settled: what to exclusive-or into each; else 0. They are alike if they
    * agree in every bit that the operation or `settled` looks at, and in those that change.
    */
   @inline
-  static change<F, V>(block: usize, regime: usize): u64 {
+  static change<F, V>(p: usize, bytes: usize, regime: usize): u64 {
     const format = changetype<F>(0);
     const visitor = changetype<V>(0);
     const looked = visitor.mask<F>() | format.presentMask | format.settledMask;
     let any2 = i64x2.splat(0);
     let all2 = i64x2.splat(ALL);
-    for (let at = block; at < block + 512; at += 64) {
+    for (let at = p; at < p + bytes; at += 128) {
       const e0 = v128.load(at);
       const e1 = v128.load(at, 16);
       const e2 = v128.load(at, 32);
       const e3 = v128.load(at, 48);
-      any2 = v128.or(any2, v128.or(v128.or(e0, e1), v128.or(e2, e3)));
-      all2 = v128.and(all2, v128.and(v128.and(e0, e1), v128.and(e2, e3)));
+      const e4 = v128.load(at, 64);
+      const e5 = v128.load(at, 80);
+      const e6 = v128.load(at, 96);
+      const e7 = v128.load(at, 112);
+      any2 = v128.or(
+        any2,
+        v128.or(v128.or(v128.or(e0, e1), v128.or(e2, e3)), v128.or(v128.or(e4, e5), v128.or(e6, e7))),
+      );
+      all2 = v128.and(
+        all2,
+        v128.and(v128.and(v128.and(e0, e1), v128.and(e2, e3)), v128.and(v128.and(e4, e5), v128.and(e6, e7))),
+      );
     }
     const all = i64x2.extract_lane(all2, 0) & i64x2.extract_lane(all2, 1);
     const any = i64x2.extract_lane(any2, 0) | i64x2.extract_lane(any2, 1);
@@ -405,11 +430,11 @@ abstract class Lanes {
     return ((all ^ any) & change) == 0 ? change : 0;
   }
 
-  /** Exclusive-ors `change` into 64 entries by vector stores. */
+  /** Exclusive-ors `change` into entries by vector stores. */
   @inline
-  static apply(block: usize, change: u64): void {
+  static apply(p: usize, bytes: usize, change: u64): void {
     const bits = i64x2.splat(change);
-    for (let at = block; at < block + 512; at += 128) {
+    for (let at = p; at < p + bytes; at += 128) {
       v128.store(at, v128.xor(v128.load(at), bits));
       v128.store(at, v128.xor(v128.load(at, 16), bits), 16);
       v128.store(at, v128.xor(v128.load(at, 32), bits), 32);
