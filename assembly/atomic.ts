@@ -1,7 +1,7 @@
 // Loads, stores and exchanges of words that several agents share, each behind a scheduling point.
 //
 // Guarantees: sequential consistency (WebAssembly has no weaker atomics), and no access to a shared word outside this
-// file, save where a file says why: batch.ts and the scans of table pages in the release build.
+// file, save where a file says why: batch/ and the scans of table pages in the release build.
 
 import { POINT_LOAD, POINT_STORE, POINT_UPDATE } from "./layout";
 import { Point } from "./point";

@@ -58,9 +58,9 @@ export const AGENT_TAKEN = 0x40; //      u32   1 while an instance owns the bloc
 export const AGENT_LOCKS = 0x48; //      u32 × HELD_LOCKS  addresses of the locks it holds or waits for, 0 where none
 export const AGENT_REPLY = 0x80; //      64 B  what a call returns beside its result, by call (drawn in its docstring)
 export const AGENT_TRAIL = 0xc0; //      the entries that the last explain met: TRAIL_STRIDE bytes a level, level 0 first
-export const AGENT_WALKS = 0x400; //     batch.ts: one u32 for each walk in flight, BATCH_WALKS of them
-export const AGENT_REGIONS = 0x1000; //  batch.ts: leaf tables met lately, REGIONS of CACHED_BYTES
-export const AGENT_TABLES = 0x5000; //   batch.ts: level-1 tables met lately, TABLES of CACHED_BYTES
+export const AGENT_WALKS = 0x400; //     batch/: one u32 for each walk in flight, BATCH_WALKS of them
+export const AGENT_REGIONS = 0x1000; //  batch/: leaf tables met lately, REGIONS of CACHED_BYTES
+export const AGENT_TABLES = 0x5000; //   batch/: level-1 tables met lately, TABLES of CACHED_BYTES
 
 export const BATCH_WALKS = 256;
 export const REGIONS = 1024;

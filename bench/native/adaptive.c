@@ -1,4 +1,4 @@
-// The core's own algorithm, assembly/batch.ts, in C, path by path and with its thresholds: what is left of a difference is
+// The core's own algorithm, assembly/batch/, in C, path by path and with its thresholds: what is left of a difference is
 // what WebAssembly and its compiler cost. The far path prefetches, which WebAssembly cannot, and judges each leaf on its own.
 #include "walk.h"
 

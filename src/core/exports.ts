@@ -64,7 +64,7 @@ export interface CoreExports {
   explain(space: number, va: bigint, access: number): bigint;
   entryAddress(space: number, va: bigint, level: number): number;
 
-  // ---- batch.ts
+  // ---- batch/
 
   translateBatch(space: number, input: number, output: number, count: number, access: number): number;
   translateRange(space: number, vpn: number, pages: number, output: number, access: number): number;

@@ -25,7 +25,7 @@ const ASSEMBLY = [
   'range/walk',
   'map',
   'list',
-  'batch',
+  'batch/',
   'assoc',
   'pwc',
   'tlb',
