@@ -173,7 +173,7 @@ const READER = `
   const { workerData: { module, memory, cpu, va, pages, flags, seed } } = require('node:worker_threads');
   const core = new WebAssembly.Instance(module, { env: { memory } }).exports;
   const agent = core.attach(true);
-  if (seed) core.tuneChaos(seed, 4, 400);
+  if (seed) core.tuneChaos(seed, 2, 3000);
   const words = new BigUint64Array(memory.buffer);
   const at = reply(agent);
   let poison = 0, loads = 0;

@@ -127,7 +127,7 @@ const WRITER = `
   const { workerData: { module, memory, cpu, va, pages, flags, seed } } = require('node:worker_threads');
   const core = new WebAssembly.Instance(module, { env: { memory } }).exports;
   core.attach(true);
-  if (seed) core.tuneChaos(seed, 4, 400);
+  if (seed) core.tuneChaos(seed, 2, 3000);
   let next = BigInt(flags[3]) << 32n;
   core.enterUser(cpu);
   for (let n = 0; Atomics.load(flags, 0) === 0; n++) {
