@@ -180,12 +180,11 @@ const READER = `
   core.enterUser(cpu);
   for (let n = 0; Atomics.load(flags, 0) === 0; n++) {
     if (core.userLoad(cpu, va + (BigInt(n % pages) << 12n)) !== 0) continue;
-    loads++;
+    Atomics.store(flags, 2, ++loads);
     if (words[at] === 0xaaaaaaaaaaaaaaaan) poison++;
   }
   core.leaveUser(cpu);
   flags[1] = poison;
-  flags[2] = loads;
 `.replace('reply(agent)', `(${layout.AGENTS} + agent * ${layout.AGENT_BYTES} + ${layout.AGENT_REPLY}) / 8`);
 
 /** One thread loads pages all the time; this one maps, zaps and frees them. Returns loads, and how many read a freed frame. */
@@ -203,7 +202,9 @@ async function zapBesideReader(build: 'release' | 'chaos', how: 'gather' | 'post
   let rounds = 0;
   for (const end = Date.now() + milliseconds; Date.now() < end; rounds++) {
     mapPages(pages);
-    for (let n = 0; n < 300; n++) Atomics.load(rig.u32, 0);
+    // A while for the reader, who may have to share this core.
+    const before = Atomics.load(flags, 2);
+    for (const until = performance.now() + 20; Atomics.load(flags, 2) === before && performance.now() < until; );
     rig.core.gatherMmu(gather, mm, self, false, how === 'posted' ? layout.SHOOT_POSTED : 0);
     rig.core.zapRange(gather, mm, VA, VA + BigInt(pages) * PAGE - 1n);
     rig.core.finishGather(gather);
