@@ -1,0 +1,184 @@
+// A litmus program: one variant of a scenario, compiled. What the parser and the builder make, and what both engines run.
+//
+// Guarantees: it is plain data (structured cloning and JSON keep it, BigInts apart) and holds no address: code refers to symbols, and each
+// instance of the scenario has a table of what they stand for. Two scenarios that say the same give equal programs.
+
+import type { DirtyMachine } from '../machine/cpu.ts';
+
+/** The values of a scenario's parameters in one variant, by name, in the order of their declaration. */
+export type Variant = Readonly<Record<string, string>>;
+
+export interface LitmusProgram {
+  /** Kebab-case name of the scenario. */
+  readonly name: string;
+  /** The number of the variant in the scenario's table (`A0`), where it has one. */
+  readonly id: string | undefined;
+  readonly variant: Variant;
+  readonly world: World;
+  readonly symbols: readonly LitmusSymbol[];
+  /** One for each CPU of the scenario, in the order of its columns. */
+  readonly cpus: readonly CpuProgram[];
+  /** Runs on a CPU of its own when all others have ended. */
+  readonly afterwards: CpuProgram | undefined;
+  /** Names of the invariants that the programs assert: number FIRST_INVARIANT + n is the nth. */
+  readonly invariants: readonly string[];
+  /** What an outcome lists, in this order. */
+  readonly observed: readonly Observed[];
+  /** exists, ~exists, forall: judged on every outcome. */
+  readonly condition: Condition | undefined;
+}
+
+export interface CpuProgram {
+  /** As the scenario calls it: `P0`. */
+  readonly name: string;
+  /** What the head of its column says: `user`, `clear_refs`, … */
+  readonly title: string;
+  /** A user CPU is in user mode when it starts; a kernel CPU makes no user access but by entering user mode; see `hardware`. */
+  readonly mode: 'user' | 'kernel';
+  /** The mm it has loaded when it starts. */
+  readonly mm: string | undefined;
+  readonly asid: number;
+  readonly code: readonly Instruction[];
+  /** Place of the fault handler's first instruction. */
+  readonly handler: number | undefined;
+  /** Registers that have names in the scenario, by number. */
+  readonly registers: Readonly<Record<number, string>>;
+  /** For each place: where in the file it comes from and how a diagram shows it; undefined: part of the one before. */
+  readonly lines: readonly (SourceLine | undefined)[];
+}
+
+export interface SourceLine {
+  /** 1-based. */
+  readonly line: number;
+  /** As written, without indentation and semicolon. */
+  readonly text: string;
+}
+
+/** One instruction; the fields are those of `assembly/litmus/ops_bits.ts`. */
+export interface Instruction {
+  readonly op: number;
+  readonly d?: number;
+  readonly a?: number;
+  readonly b?: number;
+  readonly c?: number;
+  readonly immediate?: bigint;
+}
+
+/** What a symbol stands for. Addresses are linear addresses of the instance's memory. */
+export type LitmusSymbol =
+  | { readonly of: 'word'; readonly name: string } //                      address of a shared word
+  | { readonly of: 'lock'; readonly name: string } //                      address of a lock
+  | { readonly of: 'mm'; readonly name: string; readonly field: MmField }
+  | { readonly of: 'page'; readonly name: string; readonly field: PageField }
+  | { readonly of: 'frame'; readonly name: string; readonly field: FrameField }
+  | { readonly of: 'vma'; readonly name: string; readonly field: VmaField }
+  | { readonly of: 'file'; readonly name: string; readonly field: FileField }
+  | { readonly of: 'folio'; readonly name: string; readonly field: FolioField }
+  | { readonly of: 'cpu'; readonly number: number; readonly field: CpuField }
+  | { readonly of: 'scratch'; readonly offset: number }; //                 address in the CPU's scratch block
+
+/** `handle`: address of the block; the others: address of the field. */
+export type MmField = 'handle' | 'mmap_lock' | 'tlb_flush_pending' | 'tlb_gen' | 'cpumask' | 'users' | 'flush_batched';
+/**
+ * `va`: virtual address. `slot`, `ptl`: addresses of its PTE and of the lock over that. `last`, `guard`, `stored`: the page's ghost words,
+ * one after the other: the value that was stored last; the invariants (a bit each) that a store violates now; 1 once something was stored.
+ */
+export type PageField = 'va' | 'slot' | 'ptl' | 'last' | 'guard' | 'stored';
+/** `pfn`: its number. `data`: address of its first word. */
+export type FrameField = 'pfn' | 'data';
+export type VmaField = 'handle' | 'lock' | 'start' | 'end' | 'flags';
+export type FileField = 'handle' | 'i_mmap_lock';
+export type FolioField = 'handle' | 'lock' | 'flags' | 'refcount' | 'mapcount';
+export type CpuField = 'handle' | 'lazy' | 'mode';
+
+/** The state in which a scenario begins. */
+export interface World {
+  readonly machine: DirtyMachine;
+  /** When an invalidation counts as complete. */
+  readonly invalidation: 'waited' | 'posted';
+  /** How CPUs are asked to invalidate. */
+  readonly shootdown: 'ipi' | 'broadcast';
+  readonly memory: 'sc' | 'tso';
+  readonly mms: readonly { readonly name: string; readonly splitPtl: boolean }[];
+  readonly files: readonly { readonly name: string }[];
+  readonly frames: readonly FrameSpec[];
+  readonly vmas: readonly VmaSpec[];
+  readonly pages: readonly PageSpec[];
+  readonly words: readonly { readonly name: string; readonly value: bigint }[];
+  readonly locks: readonly { readonly name: string; readonly kind: 'spin' | 'rw' }[];
+  /** What TLBs hold at the start. */
+  readonly entries: readonly EntrySpec[];
+}
+
+export interface FrameSpec {
+  readonly name: string;
+  /** Its first word. */
+  readonly value: bigint;
+  /** The mm that owns it, for the invariant ASID. */
+  readonly owner: string | undefined;
+  /** References at the start; 0: it is free. */
+  readonly references: number;
+}
+
+export interface VmaSpec {
+  readonly name: string;
+  readonly mm: string;
+  readonly start: bigint;
+  readonly end: bigint;
+  /** VM_* */
+  readonly flags: number;
+  readonly file: string | undefined;
+  readonly pgoff: bigint;
+}
+
+export interface PageSpec {
+  readonly name: string;
+  readonly mm: string;
+  readonly va: bigint;
+  /** What its PTE is: none, a swap entry, or a mapping of `frame`. */
+  readonly entry:
+    | { readonly kind: 'none' }
+    | { readonly kind: 'swap'; readonly type: number; readonly offset: bigint }
+    | {
+        readonly kind: 'mapped';
+        readonly frame: string;
+        readonly write: boolean;
+        readonly dirty: boolean;
+        readonly accessed: boolean;
+        readonly softDirty: boolean;
+        readonly uffdWp: boolean;
+        readonly special: boolean;
+      };
+}
+
+export interface EntrySpec {
+  readonly cpu: number;
+  readonly page: string;
+  readonly write: boolean;
+  readonly dirty: boolean;
+}
+
+/** A value that an outcome shows. */
+export type Observed =
+  | { readonly of: 'register'; readonly cpu: number; readonly register: number; readonly name: string }
+  | { readonly of: 'symbol'; readonly symbol: number; readonly bytes: 4 | 8; readonly name: string };
+
+/** Judged on an outcome: numbers are indices into `observed`. */
+export type Term =
+  | {
+      readonly kind: 'compare';
+      readonly operator: '==' | '!=' | '<' | '<=';
+      readonly left: Operand;
+      readonly right: Operand;
+    }
+  | { readonly kind: 'and' | 'or'; readonly terms: readonly Term[] }
+  | { readonly kind: 'not'; readonly term: Term };
+
+export type Operand = { readonly observed: number } | { readonly value: bigint };
+
+export interface Condition {
+  readonly quantifier: 'exists' | '~exists' | 'forall';
+  readonly term: Term;
+  /** As written. */
+  readonly text: string;
+}
