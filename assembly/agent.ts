@@ -35,6 +35,7 @@ export abstract class Agent {
       Shared.add<u32>(CONTROL_AGENTS, 1);
       Agent.become(id);
       blocking = mayBlock;
+      Shared.maySleep(mayBlock);
       return id;
     }
     return -1;

@@ -56,6 +56,7 @@ import {
   TLB_SEQUENCE,
 } from "./layout";
 import { Point } from "./point";
+import { Random } from "./random";
 
 /** Page number and the size marker: bits 11 to 56. */
 const PAGE_BITS: u64 = 0x01fffffffffff800;
@@ -387,13 +388,12 @@ export abstract class Tree {
 }
 
 export abstract class Chance {
-  /** A number below `n`: xorshift32 (Marsaglia 2003) of the block. Here the explorer's choice will come in. */
+  /** A number below `n`, from the block's own generator; the explorer tries them all. */
+  @inline
   static choose(block: usize, n: u32): u32 {
-    let x = load<u32>(block, TLB_RANDOM);
-    x ^= x << 13;
-    x ^= x >> 17;
-    x ^= x << 5;
+    if (BUILD == BUILD_EXPLORE) return Point.choose(n);
+    const x = Random.after(load<u32>(block, TLB_RANDOM));
     store<u32>(block, x, TLB_RANDOM);
-    return <u32>((<u64>x * n) >> 32);
+    return Random.scale(x, n);
   }
 }

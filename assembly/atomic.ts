@@ -2,9 +2,33 @@
 //
 // Guarantees: sequential consistency (WebAssembly has no weaker atomics), and no access to a shared word outside this
 // file, save where a file says why: batch/ and the scans of table pages in the release build.
+//
+// **Waiting for a word.** Who waits spins for a while and then sleeps; so whoever changes a word that others wait for wakes them after it
+// (`wake`, `storeAndWake`). That is one load while nobody sleeps:
+//
+//   who waits                              who writes
+//   ---------                              ----------
+//   asleep + 1                             store the word
+//   sleep if the word is still `seen`      asleep > 0?  notify
+//
+// Either the writer sees the count, or its store came before the sleeper looks at the word once more.
 
-import { POINT_LOAD, POINT_STORE, POINT_UPDATE } from "./layout";
+import {
+  BUILD_EXPLORE,
+  CONTROL_ASLEEP,
+  POINT_CHANGE,
+  POINT_CHANGE_WIDE,
+  POINT_LOAD,
+  POINT_STORE,
+  POINT_UPDATE,
+} from "./layout";
 import { Point } from "./point";
+
+/** Longer than the 10 µs a wake-up takes: below that, one sleep makes every later hand-over sleep too. */
+const SPINS = 20000;
+
+/** May the thread of this instance sleep? The main thread of a page may not. */
+let sleeps: bool = false;
 
 export abstract class Shared {
   @inline
@@ -54,5 +78,66 @@ export abstract class Shared {
   static or<T>(p: usize, value: T): T {
     Point.at(p, POINT_UPDATE);
     return atomic.or<T>(p, value);
+  }
+
+  // ---- waiting for a word
+
+  /**
+   * Waits until the word at `p` is something else than `seen`, which the caller read there and which did not do; returns what it is then:
+   *
+   *     let value = Shared.load<u32>(p);
+   *     while (value != wanted) value = Shared.awaitChange<u32>(p, value);
+   *
+   * Explore: the CPU is not runnable while the word is what it was when it suspended here.
+   */
+  static awaitChange<T>(p: usize, seen: T): T {
+    if (BUILD == BUILD_EXPLORE) {
+      const change = sizeof<T>() == 8 ? POINT_CHANGE_WIDE : POINT_CHANGE;
+      // Looked at once more, for there may have been a point since the caller read it: what it waits for may have happened.
+      Point.at(p, atomic.load<T>(p) == seen ? change : POINT_LOAD);
+      return atomic.load<T>(p);
+    }
+    Point.at(p, POINT_CHANGE);
+    for (let n = 0; n < SPINS; ++n) {
+      const value = atomic.load<T>(p);
+      if (value != seen) return value;
+    }
+    return Shared.sleep<T>(p, seen);
+  }
+
+  /** After the word at `p`, which others may wait for, was changed. */
+  @inline
+  static wake(p: usize): void {
+    if (BUILD != BUILD_EXPLORE && atomic.load<u32>(Shared.asleep(p)) != 0) atomic.notify(p, -1);
+  }
+
+  @inline
+  static storeAndWake<T>(p: usize, value: T): void {
+    Shared.store<T>(p, value);
+    Shared.wake(p);
+  }
+
+  /** Says whether the thread of this instance may sleep. */
+  static maySleep(may: bool): void {
+    sleeps = may;
+  }
+
+  private static sleep<T>(p: usize, seen: T): T {
+    const asleep = Shared.asleep(p);
+    while (true) {
+      if (sleeps) {
+        atomic.add<u32>(asleep, 1);
+        atomic.wait<T>(p, seen, -1);
+        atomic.sub<u32>(asleep, 1);
+      }
+      const value = atomic.load<T>(p);
+      if (value != seen) return value;
+    }
+  }
+
+  /** The count of those who sleep on this word, and on others that share it. */
+  @inline
+  private static asleep(p: usize): usize {
+    return CONTROL_ASLEEP + (p & 0x3c);
   }
 }

@@ -33,11 +33,11 @@ async function compile(target) {
   console.log(`build/${target}.wasm ${bytes.length} bytes`);
 }
 
-/** Binaryen's Asyncify over the import that suspends, between optimisations. */
+/** Binaryen's Asyncify over the imports that suspend, between optimisations. */
 function asyncify(module, text) {
   const tool = (name) => fileURLToPath(new URL(`bin/${name}`, import.meta.resolve('binaryen')));
   const features = ['--enable-threads', '--enable-simd', '--enable-bulk-memory', '--enable-nontrapping-float-to-int'];
-  const passes = ['-O3', '--asyncify', '--pass-arg=asyncify-imports@point.suspend', '-O3'];
+  const passes = ['-O3', '--asyncify', '--pass-arg=asyncify-imports@point.suspend,point.choose', '-O3'];
   const run = (name, ...options) =>
     execFileSync(process.execPath, [tool(name), module, ...options], { stdio: 'inherit' });
   run('wasm-opt', ...features, ...passes, '-o', module);
@@ -47,7 +47,7 @@ function asyncify(module, text) {
 function check(bytes, target) {
   const module = new WebAssembly.Module(bytes);
   const imports = WebAssembly.Module.imports(module).map((i) => `${i.module}.${i.name}`);
-  const allowed = target === 'explore' ? ['env.memory', 'point.suspend'] : ['env.memory'];
+  const allowed = target === 'explore' ? ['env.memory', 'point.choose', 'point.suspend'] : ['env.memory'];
   const sections = sectionIds(bytes);
   return [
     sections.includes(11) && 'a data section: every further instance would write it over live memory again',

@@ -25,6 +25,7 @@ import {
 } from "./layout";
 import { Agent } from "./agent";
 import { Broadcast, Own } from "./assoc";
+import { Shared } from "./atomic";
 import { Batch } from "./batch/translate";
 import { Cpu } from "./cpu";
 import { Gather } from "./flush/gather";
@@ -44,6 +45,7 @@ import { Point } from "./point";
 import { Entry } from "./pte/entry";
 import { X86_64, X86_64_LA57 } from "./pte/x86_64";
 import { Pwc } from "./pwc";
+import { Random } from "./random";
 import { Age } from "./range/age";
 import { Clean } from "./range/clean";
 import { HarvestDirty, HarvestSoftDirty, HarvestWritten, HarvestYoung } from "./range/harvest";
@@ -92,6 +94,35 @@ export function breakLocks(agent: i32): u32 {
 /** Chaos build: seeds the delays at scheduling points. */
 export function tuneChaos(seed: u32, oneIn: u32, longest: u32): void {
   if (BUILD == 1) Point.tune(seed, oneIn, longest);
+}
+
+/** Seeds what the environment does (Point.choose): unasked evictions and fills. 0: it does nothing. */
+export function seedChoices(seed: u32): void {
+  Random.seed(seed);
+}
+
+/** One choice of the environment among `n`. */
+export function choose(n: u32): u32 {
+  return Point.choose(n);
+}
+
+// ---- atomic.ts
+
+/** Waits until the u32 at `p` is not `seen`; returns what it is then. */
+export function awaitChange(p: usize, seen: u32): u32 {
+  return Shared.awaitChange<u32>(p, seen);
+}
+
+export function awaitChangeWide(p: usize, seen: u64): u64 {
+  return Shared.awaitChange<u64>(p, seen);
+}
+
+export function storeAndWake(p: usize, value: u32): void {
+  Shared.storeAndWake<u32>(p, value);
+}
+
+export function storeAndWakeWide(p: usize, value: u64): void {
+  Shared.storeAndWake<u64>(p, value);
 }
 
 // ---- lock/rwlock.ts: by address of 16 zero bytes

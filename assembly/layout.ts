@@ -43,6 +43,8 @@ export const CONTROL_RCU_WAITING = 0x11cc; //  u32   how many wait
 
 export const CONTROL_CPUS = 0x1400; //         u32 × 64  address of simulated CPU n, 0 where there is none
 
+export const CONTROL_ASLEEP = 0x1500; //       u32 × 16  agents that sleep in Shared.awaitChange, by bits 2-5 of the word's address
+
 export const MAGIC = 0x50574b31;
 
 // ---- AGENTS: one block for each instance of the core -------------------------------------------------------------
@@ -464,3 +466,5 @@ export const POINT_UPDATE = 3; // an atomic read-modify-write
 export const POINT_LOCK = 4; //   about to try a lock: not runnable while the word is taken
 export const POINT_READ_LOCK = 5; //  queued for a reader-writer lock: runnable when RwLock.mayRun says so
 export const POINT_WRITE_LOCK = 6;
+export const POINT_CHANGE = 7; //      has read the u32, which did not do: not runnable until it differs from what it is now
+export const POINT_CHANGE_WIDE = 8; // as that, for a u64

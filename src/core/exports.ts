@@ -21,6 +21,15 @@ export interface CoreExports {
   detach(agent: number): number;
   breakLocks(agent: number): number;
   tuneChaos(seed: number, oneIn: number, longest: number): void;
+  seedChoices(seed: number): void;
+  choose(n: number): number;
+
+  // ---- atomic.ts
+
+  awaitChange(word: number, seen: number): number;
+  awaitChangeWide(word: number, seen: bigint): bigint;
+  storeAndWake(word: number, value: number): void;
+  storeAndWakeWide(word: number, value: bigint): void;
 
   // ---- lock/rwlock.ts
 

@@ -2,8 +2,13 @@
 
 import type { CoreExports, CoreMemory, CoreModule } from './exports.ts';
 
-/** What the explore build calls at each scheduling point: the address and the POINT_* kind of the access to come. */
-export type Suspend = (address: number, kind: number) => void;
+/** What the explore build imports; each suspends, so it is called once more when its CPU goes on. */
+export interface Points {
+  /** At each scheduling point: the address and the POINT_* kind of the access to come. */
+  suspend(address: number, kind: number): void;
+  /** At each choice of the environment: which of `n` alternatives is taken; 0 is "nothing happens". */
+  choose(n: number): number;
+}
 
 /** A memory of `bytes` for the core, shared where it can be; nothing of it is touched. @throws RangeError if there is no room. */
 export function createCoreMemory(bytes: number, shared: boolean): CoreMemory {
@@ -16,10 +21,10 @@ export function createCoreMemory(bytes: number, shared: boolean): CoreMemory {
 }
 
 /** Makes an instance of `module` over `memory`. It is no agent yet: see `attach`. */
-export function instantiateCore(module: CoreModule, memory: CoreMemory, suspend?: Suspend): CoreExports {
+export function instantiateCore(module: CoreModule, memory: CoreMemory, points?: Points): CoreExports {
   const imports = {
     env: { memory: memory as WebAssembly.Memory },
-    ...(suspend === undefined ? {} : { point: { suspend } }),
+    ...(points === undefined ? {} : { point: { suspend: points.suspend, choose: points.choose } }),
   };
   const instance = new WebAssembly.Instance(module as WebAssembly.Module, imports);
   return instance.exports as unknown as CoreExports;

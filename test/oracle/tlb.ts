@@ -53,16 +53,34 @@ export interface Scope {
 
 const LOW57 = (1n << 57n) - 1n;
 
+/** Marsaglia's xorshift of 32 bits. */
+export class Xorshift {
+  private state: number;
+
+  constructor(seed: number) {
+    this.state = seed;
+  }
+
+  below(n: number): number {
+    let x = this.state;
+    x = (x ^ (x << 13)) >>> 0;
+    x = (x ^ (x >>> 17)) >>> 0;
+    x = (x ^ (x << 5)) >>> 0;
+    this.state = x;
+    return Number((BigInt(x) * BigInt(n)) >> 32n);
+  }
+}
+
 export class OracleTlb {
   readonly arrays: OracleArray[];
   accesses = 0;
   misses = 0;
   private readonly model: TlbModel;
-  private random: number;
+  private readonly random: Xorshift;
 
   constructor(model: TlbModel, seed: number) {
     this.model = model;
-    this.random = seed;
+    this.random = new Xorshift(seed);
     this.arrays = model.arrays.map((array) => ({
       model: array,
       sets: Array.from({ length: array.sets }, () => ({
@@ -211,12 +229,7 @@ export class OracleTlb {
   private victim(array: OracleArray, set: OracleSet): number {
     const { ways, replacement } = array.model;
     if (replacement === 'random') {
-      let x = this.random;
-      x = (x ^ (x << 13)) >>> 0;
-      x = (x ^ (x >>> 17)) >>> 0;
-      x = (x ^ (x << 5)) >>> 0;
-      this.random = x;
-      return Number((BigInt(x) * BigInt(ways)) >> 32n);
+      return this.random.below(ways);
     }
     if (replacement !== 'tree-plru') return set.recency[0] as number;
     let node = 1;

@@ -24,13 +24,14 @@ describe.each(BUILDS)('%s build', (build) => {
   test('changes no byte of a memory when it is instantiated over it', () => {
     const memory = new WebAssembly.Memory({ initial: 8, maximum: 65536, shared: true });
     const words = new Uint32Array(memory.buffer).fill(0x5a5a5a5a);
-    new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory }, point: { suspend() {} } });
+    const point = { suspend() {}, choose: () => 0 };
+    new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory }, point });
     expect(words.every((word) => word === 0x5a5a5a5a)).toBe(true);
   });
 
-  test('imports shared memory, and only explore imports the suspension', () => {
-    const suspension = build === 'explore' ? ['point.suspend function'] : [];
-    expect(imports(bytes)).toEqual(['env.memory memory', ...suspension]);
+  test('imports shared memory, and only explore imports what suspends', () => {
+    const points = build === 'explore' ? ['point.choose function', 'point.suspend function'] : [];
+    expect(imports(bytes)).toEqual(['env.memory memory', ...points]);
     expect(text).toMatch(/\(import "env" "memory" \(memory [^)]*\bshared\)\)/);
   });
 

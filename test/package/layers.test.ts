@@ -10,6 +10,7 @@ import { describe, expect, test } from 'vitest';
 /** Bottom first. A pattern that ends in `/` is a folder. */
 const ASSEMBLY = [
   'layout',
+  'random',
   'point',
   'atomic',
   'agent',

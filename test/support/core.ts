@@ -6,7 +6,7 @@
 import * as layout from '../../assembly/layout.ts';
 import { type Build, compileCore } from '../../src/core/compile.ts';
 import type { CoreExports, CoreMemory, CoreModule } from '../../src/core/exports.ts';
-import { createCoreMemory, instantiateCore, type Suspend } from '../../src/core/instantiate.ts';
+import { createCoreMemory, instantiateCore, type Points } from '../../src/core/instantiate.ts';
 
 export type { CoreExports };
 export { layout };
@@ -17,7 +17,7 @@ export interface RigOptions {
   heapBytes?: number;
   build?: Build;
   shared?: boolean;
-  suspend?: Suspend;
+  points?: Points;
 }
 
 export interface Rig {
@@ -41,14 +41,14 @@ const align = (n: number) => Math.ceil(n / layout.FRAME_BYTES) * layout.FRAME_BY
 
 /** Lays out a fresh memory and attaches an instance to it. */
 export async function makeRig(options: RigOptions = {}): Promise<Rig> {
-  const { frames = 256, basePfn = 0, heapBytes = 1 << 20, build = 'release', shared = true, suspend } = options;
+  const { frames = 256, basePfn = 0, heapBytes = 1 << 20, build = 'release', shared = true, points } = options;
   const module = await compileCore(build);
   const heap = layout.HEAP;
   const heapEnd = align(heap + heapBytes);
   const meta = heapEnd;
   const ram = align(meta + frames * layout.META_BYTES);
   const memory = createCoreMemory(ram + frames * layout.FRAME_BYTES, shared);
-  const core = instantiateCore(module, memory, suspend);
+  const core = instantiateCore(module, memory, points);
   core.initialize(frames, ram, meta, basePfn, heap, heapEnd);
   const agent = core.attach(true);
   const bytes = new Uint8Array(memory.buffer);

@@ -10,6 +10,8 @@ export type Call = (core: CoreExports) => number | bigint | undefined;
 export interface PendingPoint {
   address: number;
   kind: number;
+  /** At a choice of the environment, which has no address and kind 0: how many alternatives there are. */
+  choices?: number;
 }
 
 interface Asyncify {
@@ -39,12 +41,19 @@ export async function makeExploreRig(options: RigOptions = {}): Promise<ExploreR
       asyncify.asyncify_stop_rewind();
       return;
     }
-    running.pending = { address: address >>> 0, kind };
-    rig.u32[running.buffer / 4] = running.buffer + 8;
-    rig.u32[running.buffer / 4 + 1] = running.buffer + BUFFER_BYTES;
-    asyncify.asyncify_start_unwind(running.buffer);
+    park(rig, running, { address: address >>> 0, kind });
   };
-  const made = await makeRig({ ...options, build: 'explore', suspend });
+  const choose = (n: number): number => {
+    if (running === undefined || rig === undefined) return 0;
+    const asyncify = rig.core as unknown as Asyncify;
+    if (asyncify.asyncify_get_state() === REWINDING) {
+      asyncify.asyncify_stop_rewind();
+      return running.choice;
+    }
+    park(rig, running, { address: 0, kind: 0, choices: n });
+    return 0;
+  };
+  const made = await makeRig({ ...options, build: 'explore', points: { suspend, choose } });
   rig = made;
   const run = (cpu: Cpu, call: Call) => {
     running = cpu;
@@ -57,9 +66,28 @@ export async function makeExploreRig(options: RigOptions = {}): Promise<ExploreR
   return { ...made, cpu: (...calls) => new Cpu(made, run, calls) };
 }
 
+/** Unwinds the stack of `cpu`, which goes on from `pending`. */
+function park(rig: Rig, cpu: Cpu, pending: PendingPoint): void {
+  cpu.pending = pending;
+  cpu.seen = wordsAt(rig, pending);
+  rig.u32[cpu.buffer / 4] = cpu.buffer + 8;
+  rig.u32[cpu.buffer / 4 + 1] = cpu.buffer + BUFFER_BYTES;
+  (rig.core as unknown as Asyncify).asyncify_start_unwind(cpu.buffer);
+}
+
+/** What the word of a CPU that waits for a change is now; otherwise nothing. */
+function wordsAt(rig: Rig, { address, kind }: PendingPoint): string {
+  const words = kind === layout.POINT_CHANGE ? 1 : kind === layout.POINT_CHANGE_WIDE ? 2 : 0;
+  return rig.u32.subarray(address / 4, address / 4 + words).join();
+}
+
 /** One simulated CPU: it makes its calls one after the other. */
 export class Cpu {
   pending: PendingPoint | undefined;
+  /** The word that it waits for, as it was when it began to. */
+  seen = '';
+  /** The alternative that `choose` returns. */
+  choice = 0;
   readonly results: (number | bigint | undefined)[] = [];
   readonly buffer: number;
   private readonly rig: Rig;
@@ -79,20 +107,26 @@ export class Cpu {
     return this.pending === undefined;
   }
 
-  /** False while the lock that the CPU is about to try is taken. */
+  /** False while the lock that the CPU is about to try is taken, or the word that it waits for is what it was. */
   get runnable(): boolean {
     if (this.pending === undefined) return false;
     const { kind, address } = this.pending;
     const word = this.rig.u32[address / 4] as number;
     if (kind === layout.POINT_LOCK) return word === 0;
+    if (kind === layout.POINT_CHANGE || kind === layout.POINT_CHANGE_WIDE)
+      return wordsAt(this.rig, this.pending) !== this.seen;
     const queued = kind === layout.POINT_READ_LOCK || kind === layout.POINT_WRITE_LOCK;
     return !queued || this.rig.core.lockMayRun(word, kind) !== 0;
   }
 
-  /** Makes the pending access and goes on to the next scheduling point, or to the end of the last call. */
-  step(): void {
+  /**
+   * Makes the pending access, or takes alternative `choice`, and goes on to the next scheduling point, or to the end of the last
+   * call.
+   */
+  step(choice = 0): void {
     const asyncify = this.rig.core as unknown as Asyncify;
     this.pending = undefined;
+    this.choice = choice;
     asyncify.asyncify_start_rewind(this.buffer);
     this.enter();
     if (this.pending === undefined) this.advance();
@@ -127,22 +161,23 @@ export class Cpu {
 }
 
 /**
- * Makes every interleaving of the CPUs' steps: `make` sets the scene anew for each, `check` looks at what it came to. A schedule
- * is a string of CPU numbers. Returns how many there were.
+ * Makes every interleaving of the CPUs' steps, and every choice of the environment: `make` sets the scene anew for each, `check` looks at what
+ * it came to. A schedule is a string of CPU numbers; alternatives other than the first stand behind them as letters from b on. Returns how
+ * many there were.
  */
 export function interleave(make: () => Cpu[], check: (cpus: Cpu[], schedule: string) => void): number {
-  let prefix: number[] = [];
+  let prefix: string[] = [];
   for (let count = 1; ; count++) {
     const cpus = make();
-    const taken: number[] = [];
-    const options: number[][] = [];
+    const taken: string[] = [];
+    const options: string[][] = [];
     for (;;) {
-      const runnable = cpus.map((_, n) => n).filter((n) => cpus[n]?.runnable);
-      if (runnable.length === 0) break;
-      const choice = prefix[taken.length] ?? (runnable[0] as number);
-      options.push(runnable);
-      taken.push(choice);
-      cpus[choice]?.step();
+      const open = alternatives(cpus);
+      if (open.length === 0) break;
+      const option = prefix[taken.length] ?? (open[0] as string);
+      options.push(open);
+      taken.push(option);
+      cpus[Number.parseInt(option, 10)]?.step(Math.max(0, LETTERS.indexOf(option.at(-1) as string)));
     }
     const schedule = taken.join('');
     if (cpus.some((cpu) => !cpu.done)) throw new Error(`deadlock after ${schedule}`);
@@ -151,7 +186,17 @@ export function interleave(make: () => Cpu[], check: (cpus: Cpu[], schedule: str
     let at = taken.length - 1;
     while (at >= 0 && options[at]?.at(-1) === taken[at]) at--;
     if (at < 0) return count;
-    const next = (options[at] as number[])[(options[at] as number[]).indexOf(taken[at] as number) + 1] as number;
+    const next = (options[at] as string[])[(options[at] as string[]).indexOf(taken[at] as string) + 1] as string;
     prefix = [...taken.slice(0, at), next];
   }
+}
+
+const LETTERS = 'abcdefghijklmnopqrstuvwxyz';
+
+/** Who may go on now. A CPU before a choice makes it at once: nobody sees it but that CPU. */
+function alternatives(cpus: Cpu[]): string[] {
+  const chooser = cpus.findIndex((cpu) => cpu.pending?.choices !== undefined);
+  const choices = cpus[chooser]?.pending?.choices ?? 0;
+  if (choices > 0) return Array.from({ length: choices }, (_, n) => `${chooser}${n === 0 ? '' : LETTERS[n]}`);
+  return cpus.map((_, n) => `${n}`).filter((_, n) => cpus[n]?.runnable);
 }
