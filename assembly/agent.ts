@@ -56,7 +56,14 @@ export abstract class Agent {
     return true;
   }
 
-  private static become(id: i32): void {
+  /** Address of the `n`th lock that this agent holds, or 0. */
+  @inline
+  static heldLock(n: i32): u32 {
+    return load<u32>(block + AGENT_LOCKS + ((<usize>n) << 2));
+  }
+
+  /** Makes this instance run for agent `id`, which is attached: what the explorer does, whose one instance runs all CPUs. */
+  static become(id: i32): void {
     if (MAX_AGENTS != 64 || NOBODY != 0x202000) ERROR("stale initial values");
     self = id;
     block = Agent.blockOf(id);

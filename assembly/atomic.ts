@@ -80,6 +80,20 @@ export abstract class Shared {
     return atomic.or<T>(p, value);
   }
 
+  // ---- words that a protocol gives to one CPU for the time being: plain accesses, and part of the step that runs
+
+  @inline
+  static quietLoad<T>(p: usize): T {
+    Point.quiet(p, POINT_LOAD);
+    return load<T>(p);
+  }
+
+  @inline
+  static quietStore<T>(p: usize, value: T): void {
+    Point.quiet(p, POINT_STORE);
+    store<T>(p, value);
+  }
+
   // ---- waiting for a word
 
   /**
@@ -94,6 +108,7 @@ export abstract class Shared {
     if (BUILD == BUILD_EXPLORE) {
       const change = sizeof<T>() == 8 ? POINT_CHANGE_WIDE : POINT_CHANGE;
       // Looked at once more, for there may have been a point since the caller read it: what it waits for may have happened.
+      Point.quiet(p, POINT_LOAD);
       Point.at(p, atomic.load<T>(p) == seen ? change : POINT_LOAD);
       return atomic.load<T>(p);
     }

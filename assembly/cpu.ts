@@ -134,7 +134,7 @@ export abstract class Cpu {
   }
 
   /** LOOK, WALK and ADSET: the linear address of the word that DATA will access, or 0 after a fault. */
-  private static translate<F>(cpu: usize, va: u64, access: u32): usize {
+  static translate<F>(cpu: usize, va: u64, access: u32): usize {
     const tlb = Cpu.tlb(cpu);
     const asid = Cpu.asid(cpu);
     const fetch: u32 = (access & ACCESS_EXECUTE) != 0 ? 1 : 0;
@@ -163,7 +163,7 @@ export abstract class Cpu {
   }
 
   /** WALK: reads the tables, sets A, takes the entry into the TLB. False if the walk faults; results that deny are not cached. */
-  private static fill<F>(cpu: usize, va: u64, access: u32, fetch: u32): bool {
+  static fill<F>(cpu: usize, va: u64, access: u32, fetch: u32): bool {
     const space = Mm.space(Cpu.mm(cpu));
     const tlb = Cpu.tlb(cpu);
     Rcu.readLock();

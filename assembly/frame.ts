@@ -9,6 +9,7 @@
 // over a large memory, a directory of further frames by PFN.
 
 import {
+  BUILD_EXPLORE,
   CONTROL_BAD_FREE,
   CONTROL_BAD_PFN,
   CONTROL_BAD_POISON,
@@ -23,6 +24,7 @@ import {
   CONTROL_ORIGIN,
   CONTROL_RAM,
   CONTROL_VIRGIN,
+  EXPLORED_BYTES,
   FRAME_BAD,
   FRAME_BYTES,
   FRAME_DATA,
@@ -112,13 +114,13 @@ export abstract class Frames {
       if (Shared.compareExchange<u64>(CONTROL_FREE_HEAD, head, tagged) != head) continue;
       const virgin = Shared.load<u32>(meta + META_STATE) == FRAME_VIRGIN;
       if (!virgin) {
-        if (!Frames.poisonIntact(top - 1)) {
+        if (BUILD != BUILD_EXPLORE && !Frames.poisonIntact(top - 1)) {
           Shared.store<u32>(meta + META_STATE, FRAME_BAD);
           Shared.add<u32>(CONTROL_BAD_POISON, 1);
           Shared.store<u32>(CONTROL_BAD_PFN, top - 1);
           continue;
         }
-        memory.fill(Frames.address(top - 1), 0, FRAME_BYTES);
+        Frames.fill(top - 1, 0);
       }
       Frames.take(top - 1, state);
       return top - 1;
@@ -181,19 +183,19 @@ export abstract class Frames {
   /** The link of a waiting frame, its owner's to use: a list through index + 1. */
   @inline
   static link(index: u32, next: u32): void {
-    store<u32>(Frames.meta(index), next, META_NEXT);
+    Shared.quietStore<u32>(Frames.meta(index) + META_NEXT, next);
   }
 
   @inline
   static linkOf(index: u32): u32 {
-    return load<u32>(Frames.meta(index), META_NEXT);
+    return Shared.quietLoad<u32>(Frames.meta(index) + META_NEXT);
   }
 
   /** Poisons frame `index` and makes it free. The caller owns it. */
   static release(index: u32): void {
     const meta = Frames.meta(index);
-    memory.fill(Frames.address(index), <u8>POISON, FRAME_BYTES);
-    store<u32>(meta + META_REFS, 0);
+    Frames.fill(index, POISON);
+    Shared.quietStore<u32>(meta + META_REFS, 0);
     Shared.store<u32>(meta + META_STATE, FRAME_FREE);
     Shared.sub<u32>(CONTROL_LIVE, 1);
     Frames.push(index);
@@ -270,10 +272,23 @@ export abstract class Frames {
 
   private static take(index: u32, state: u32): void {
     const meta = Frames.meta(index);
-    store<u32>(meta + META_REFS, 1);
-    store<u32>(meta + META_GENERATION, load<u32>(meta + META_GENERATION) + 1);
+    Shared.quietStore<u32>(meta + META_REFS, 1);
+    Shared.quietStore<u32>(meta + META_GENERATION, Shared.quietLoad<u32>(meta + META_GENERATION) + 1);
     Shared.store<u32>(meta + META_STATE, state);
     Shared.add<u32>(CONTROL_LIVE, 1);
+  }
+
+  /**
+   * Fills a frame that nobody else may touch now. Explore: its first EXPLORED_BYTES only, each word told of, for all that can differ between
+   * two states has to be known; what is explored uses no more of a frame.
+   */
+  private static fill(index: u32, byte: u32): void {
+    const page = Frames.address(index);
+    if (BUILD != BUILD_EXPLORE) memory.fill(page, <u8>byte, FRAME_BYTES);
+    else
+      for (let at = page; at < page + EXPLORED_BYTES; at += 8) {
+        Shared.quietStore<u64>(at, <u64>byte * 0x0101010101010101);
+      }
   }
 
   private static push(index: u32): void {
@@ -296,7 +311,8 @@ export abstract class Frames {
     const page = Frames.address(index);
     const poison = i8x16.splat(<i8>POISON);
     let difference = i64x2.splat(0);
-    for (let at = page; at < page + FRAME_BYTES; at += 16) {
+    const end = page + (BUILD == BUILD_EXPLORE ? EXPLORED_BYTES : FRAME_BYTES);
+    for (let at = page; at < end; at += 16) {
       difference = v128.or(difference, v128.xor(v128.load(at), poison));
     }
     return !v128.any_true(difference);

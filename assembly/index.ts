@@ -34,6 +34,7 @@ import { Tracker } from "./flush/track";
 import { Frames, NO_FRAME } from "./frame";
 import { Heap } from "./heap";
 import { Lister } from "./list";
+import { Litmus } from "./litmus/machine";
 import { Loads } from "./loads";
 import { RwLock } from "./lock/rwlock";
 import { Spinlock } from "./lock/spinlock";
@@ -80,6 +81,11 @@ export function initialize(frames: u32, ram: u32, meta: u32, basePfn: f64, heap:
 /** Makes this instance an agent; returns its number, or -1 when there are too many. */
 export function attach(mayBlock: bool): i32 {
   return Agent.attach(mayBlock);
+}
+
+/** Runs for another agent from here on, which this instance attached: the explorer's one instance runs all CPUs. */
+export function become(agent: i32): void {
+  Agent.become(agent);
 }
 
 export function detach(agent: i32): bool {
@@ -731,6 +737,13 @@ export function finishGather(tlb: usize): void {
 export function zapRange(tlb: usize, mm: usize, first: u64, last: u64): void {
   if (la57(Mm.space(mm))) Zap.range<X86_64_LA57>(tlb, mm, first, last);
   else Zap.range<X86_64>(tlb, mm, first, last);
+}
+
+// ---- litmus/
+
+/** Runs the program of the CPU whose block (LITMUS_*) is `p` to its end. */
+export function runLitmus(p: usize): void {
+  Litmus.run(p);
 }
 
 // ---- pte/entry.ts: by linear address of the entry

@@ -103,6 +103,9 @@ export const FRAME_TABLE = 5;
 /** Byte that fills a free frame: as a PTE of any format it is not present (bit 0 is clear). Linux's PAGE_POISON. */
 export const POISON = 0xaa;
 
+/** Explore build: bytes of a frame that are filled when it is freed or handed out. */
+export const EXPLORED_BYTES = 64;
+
 // ---- SPACE: one address space (a block in HEAP) ------------------------------------------------------------------
 
 export const SPACE_LOCK = 0; //        u32   spinlock: who changes the tables holds it
@@ -435,6 +438,32 @@ export const HARVEST_SOFT_DIRTY = 1;
 export const HARVEST_YOUNG = 2;
 export const HARVEST_WRITTEN = 3; // not write-protected by userfaultfd
 
+// ---- Litmus programs (litmus/): a block for each CPU of an instance of a scenario, and one for the instance -------------
+
+export const LITMUS_PC = 0; //        u32   place of the instruction that is being made
+export const LITMUS_STATE = 4; //     u32   LITMUS_*
+export const LITMUS_CODE = 8; //      u32   address of the instructions
+export const LITMUS_SYMBOLS = 12; //  u32   address of the symbol table: a u64 for each symbol
+export const LITMUS_CPU = 16; //      u32   CPU_*: the simulated CPU
+export const LITMUS_HANDLER = 20; //  u32   place of the fault handler, or NOWHERE
+export const LITMUS_RETRY = 24; //    u32   place of the access that faulted
+export const LITMUS_FAILED = 28; //   u32   invariants that were violated, a bit each
+export const LITMUS_OWNERS = 32; //   u32   ghost: address of a u64 for each frame of RAM, the mm that owns it; 0 without
+export const LITMUS_USER = 36; //     u32   1: a user CPU
+export const LITMUS_REGISTERS = 64; // u64 × 32
+export const LITMUS_SCRATCH = 320; // what whole functions of the core need of a block of their caller's
+export const LITMUS_BYTES = 1344;
+
+export const LITMUS_RUNNING = 0;
+export const LITMUS_ENDED = 1;
+
+export const LITMUS_NOWHERE = 0x7fffffff;
+
+export const GHOST_LAST = 0; //    u64   what was stored to the page last
+export const GHOST_GUARD = 8; //   u64   invariants that a store to it violates now, a bit each
+export const GHOST_STORED = 16; // u64   1 once something was stored to it
+export const GHOST_BYTES = 24;
+
 // ---- Status of calls that change tables or frames ----------------------------------------------------------------
 
 export const STATUS_OK = 0;
@@ -468,3 +497,5 @@ export const POINT_READ_LOCK = 5; //  queued for a reader-writer lock: runnable 
 export const POINT_WRITE_LOCK = 6;
 export const POINT_CHANGE = 7; //      has read the u32, which did not do: not runnable until it differs from what it is now
 export const POINT_CHANGE_WIDE = 8; // as that, for a u64
+export const POINT_ATOMIC = 9; //      several accesses follow that are one step: each is told of, with POINT_JOINED
+export const POINT_JOINED = 0x100; //  beside a kind: the access is part of the step that runs, and only told of

@@ -4,7 +4,7 @@
 // seeded random time, so that races meet. In the explore build it suspends: Asyncify unwinds the stack of the simulated
 // CPU into linear memory and returns to the explorer, which goes on with whichever CPU it likes.
 
-import { BUILD_CHAOS, BUILD_EXPLORE, CONTROL } from "./layout";
+import { BUILD_CHAOS, BUILD_EXPLORE, BUILD_RELEASE, CONTROL, POINT_JOINED } from "./layout";
 import { Random } from "./random";
 
 /** Imported as `point.suspend` by the explore build only. */
@@ -16,12 +16,27 @@ declare function choose(n: u32): u32;
 let rarity: u32 = 4;
 let spins: u32 = 256;
 
+/** Nothing suspends while it is set, so it is no state of a CPU. */
+let joined: bool = false;
+
 export abstract class Point {
   /** About to access the word at `address` in the manner of `kind` (POINT_*). */
   @inline
   static at(address: usize, kind: i32): void {
-    if (BUILD == BUILD_EXPLORE) suspend(address, kind);
-    else if (BUILD == BUILD_CHAOS) Point.delay();
+    if (BUILD == BUILD_EXPLORE) suspend(address, joined ? kind | POINT_JOINED : kind);
+    else if (BUILD == BUILD_CHAOS && !joined) Point.delay();
+  }
+
+  /** About to access a word in the step that runs: others have no business there now. The explorer is told, and goes on. */
+  @inline
+  static quiet(address: usize, kind: i32): void {
+    if (BUILD == BUILD_EXPLORE) suspend(address, kind | POINT_JOINED);
+  }
+
+  /** From here on, until it is called with false, accesses belong to the step that runs: what an observer notes, and atomic blocks. */
+  @inline
+  static join(on: bool): void {
+    if (BUILD != BUILD_RELEASE) joined = on;
   }
 
   /**

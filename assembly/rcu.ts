@@ -55,13 +55,13 @@ export abstract class Rcu {
     const epoch = Shared.add<u32>(CONTROL_EPOCH, TICK);
     const meta = Frames.meta(index);
     Spinlock.lock(CONTROL_RCU_LOCK);
-    store<u32>(meta + META_REFS, epoch); // a waiting frame has no references: the field holds its epoch
-    store<u32>(meta + META_NEXT, 0);
-    const tail = load<u32>(CONTROL_RCU_TAIL);
-    if (tail == 0) store<u32>(CONTROL_RCU_HEAD, index + 1);
-    else store<u32>(Frames.meta(tail - 1) + META_NEXT, index + 1);
-    store<u32>(CONTROL_RCU_TAIL, index + 1);
-    store<u32>(CONTROL_RCU_WAITING, load<u32>(CONTROL_RCU_WAITING) + 1);
+    Shared.quietStore<u32>(meta + META_REFS, epoch); // a waiting frame has no references: the field holds its epoch
+    Shared.quietStore<u32>(meta + META_NEXT, 0);
+    const tail = Shared.quietLoad<u32>(CONTROL_RCU_TAIL);
+    if (tail == 0) Shared.quietStore<u32>(CONTROL_RCU_HEAD, index + 1);
+    else Shared.quietStore<u32>(Frames.meta(tail - 1) + META_NEXT, index + 1);
+    Shared.quietStore<u32>(CONTROL_RCU_TAIL, index + 1);
+    Shared.quietStore<u32>(CONTROL_RCU_WAITING, Shared.quietLoad<u32>(CONTROL_RCU_WAITING) + 1);
     Spinlock.unlock(CONTROL_RCU_LOCK);
   }
 
@@ -70,20 +70,20 @@ export abstract class Rcu {
     if (Shared.load<u32>(CONTROL_RCU_HEAD) == 0) return 0;
     Spinlock.lock(CONTROL_RCU_LOCK);
     const oldest = Rcu.oldestSection();
-    let head = load<u32>(CONTROL_RCU_HEAD);
-    let waiting = load<u32>(CONTROL_RCU_WAITING);
+    let head = Shared.quietLoad<u32>(CONTROL_RCU_HEAD);
+    let waiting = Shared.quietLoad<u32>(CONTROL_RCU_WAITING);
     while (head != 0) {
       const meta = Frames.meta(head - 1);
       // Epochs are compared by difference, so that the clock may wrap.
-      if (<i32>(load<u32>(meta + META_REFS) - oldest) >= 0) break;
-      const next = load<u32>(meta + META_NEXT);
+      if (<i32>(Shared.quietLoad<u32>(meta + META_REFS) - oldest) >= 0) break;
+      const next = Shared.quietLoad<u32>(meta + META_NEXT);
       Frames.release(head - 1);
       head = next;
       --waiting;
     }
-    store<u32>(CONTROL_RCU_HEAD, head);
-    if (head == 0) store<u32>(CONTROL_RCU_TAIL, 0);
-    store<u32>(CONTROL_RCU_WAITING, waiting);
+    Shared.quietStore<u32>(CONTROL_RCU_HEAD, head);
+    if (head == 0) Shared.quietStore<u32>(CONTROL_RCU_TAIL, 0);
+    Shared.quietStore<u32>(CONTROL_RCU_WAITING, waiting);
     Spinlock.unlock(CONTROL_RCU_LOCK);
     return waiting;
   }

@@ -29,6 +29,13 @@ export abstract class Spinlock {
     Agent.forgetLock(p);
   }
 
+  /** Takes the lock if it is free; never waits: spin_trylock(). */
+  static tryLock(p: usize): bool {
+    if (Shared.compareExchange<u32>(p, 0, Agent.number()) != 0) return false;
+    Agent.noteLock(p);
+    return true;
+  }
+
   private static wait(p: usize): void {
     if (BUILD == BUILD_EXPLORE) {
       // The explorer runs on only when the word is free, so this loop is left at once.

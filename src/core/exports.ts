@@ -18,6 +18,7 @@ export interface CoreExports {
   // ---- agent.ts, point.ts
 
   attach(mayBlock: boolean): number;
+  become(agent: number): void;
   detach(agent: number): number;
   breakLocks(agent: number): number;
   tuneChaos(seed: number, oneIn: number, longest: number): void;
@@ -239,6 +240,10 @@ export interface CoreExports {
   flushGather(tlb: number): void;
   finishGather(tlb: number): void;
   zapRange(tlb: number, mm: number, first: bigint, last: bigint): void;
+
+  // ---- litmus/
+
+  runLitmus(block: number): void;
 
   // ---- pte/entry.ts: by linear address of the entry
 

@@ -35,7 +35,7 @@ export async function makeExploreRig(options: RigOptions = {}): Promise<ExploreR
   let running: Cpu | undefined;
   let rig: Rig | undefined;
   const suspend = (address: number, kind: number): void => {
-    if (running === undefined || rig === undefined) return;
+    if (running === undefined || rig === undefined || (kind & layout.POINT_JOINED) !== 0) return;
     const asyncify = rig.core as unknown as Asyncify;
     if (asyncify.asyncify_get_state() === REWINDING) {
       asyncify.asyncify_stop_rewind();

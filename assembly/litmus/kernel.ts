@@ -1,0 +1,70 @@
+// Litmus instructions of the kernel: flushes, which mm a CPU runs, and frames.
+
+import { FRAME_DATA, FRAME_SHIFT, LITMUS_OWNERS, REQUEST_ALL } from "../layout";
+import { Own } from "../assoc";
+import { Shared } from "../atomic";
+import { Cpu } from "../cpu";
+import { Shootdown } from "../flush/shootdown";
+import { Frames } from "../frame";
+import { Point } from "../point";
+import { Silent, Tlb } from "../tlb";
+import { Block, Code } from "./block";
+import {
+  NO_SYMBOL,
+  OP_ENTER_LAZY,
+  OP_FLUSH_LOCAL,
+  OP_FLUSH_MM,
+  OP_FLUSH_RANGE,
+  OP_FRAME_ALLOCATE,
+  OP_FRAME_DATA,
+  OP_FRAME_GET,
+  OP_FRAME_OWN,
+  OP_FRAME_PUT,
+  OP_LEAVE_LAZY,
+  OP_LOAD_MM,
+  OP_LOAD_MM_KEEP,
+} from "./ops_bits";
+
+const PAGE: u64 = 1 << FRAME_SHIFT;
+const FREED_TABLES: u64 = 63;
+
+export abstract class Kernel {
+  static flush(p: usize, at: usize, op: u32): void {
+    const cpu = Block.cpu(p);
+    const c = Code.c(at);
+    if (op == OP_FLUSH_RANGE || op == OP_FLUSH_MM) {
+      const mm = <usize>Block.symbol(p, c);
+      const options = Code.immediate(at);
+      const freed = options >> FREED_TABLES != 0;
+      const first = op == OP_FLUSH_MM ? 0 : Block.get(p, Code.a(at));
+      const last = op == OP_FLUSH_MM ? 0 : Block.get(p, Code.b(at)) | (PAGE - 1);
+      const stride: u32 = op == OP_FLUSH_MM ? REQUEST_ALL : FRAME_SHIFT;
+      Shootdown.flush(cpu, mm, first, last, stride, freed, <u32>options);
+    } else if (op == OP_FLUSH_LOCAL) {
+      Tlb.dropFaulted<Own, Silent>(Cpu.tlb(cpu), Block.get(p, Code.a(at)), Cpu.asid(cpu));
+    }
+    if (op == OP_ENTER_LAZY) Cpu.enterLazy(cpu);
+    else if (op == OP_LEAVE_LAZY) Block.set(p, Code.d(at), <u64>Cpu.leaveLazy(cpu));
+    else if (op == OP_LOAD_MM || op == OP_LOAD_MM_KEEP) {
+      const mm = c == NO_SYMBOL ? <usize>0 : <usize>Block.symbol(p, c);
+      Cpu.loadMm(cpu, mm, <u32>Block.get(p, Code.a(at)));
+    }
+  }
+
+  static frame(p: usize, at: usize, op: u32): void {
+    const index = Frames.indexOf(Block.get(p, Code.a(at)) << FRAME_SHIFT);
+    if (op == OP_FRAME_ALLOCATE) {
+      const fresh = Frames.allocate(FRAME_DATA);
+      Block.set(p, Code.d(at), Frames.physical(fresh) >> FRAME_SHIFT);
+    } else if (op == OP_FRAME_GET) Frames.get(index);
+    else if (op == OP_FRAME_PUT) Frames.put(index);
+    else if (op == OP_FRAME_DATA) Block.set(p, Code.d(at), Frames.address(index));
+    else if (op == OP_FRAME_OWN) {
+      const owners = <usize>load<u32>(p, LITMUS_OWNERS);
+      Point.join(true);
+      const owner: u64 = Code.c(at) == NO_SYMBOL ? 0 : Block.symbol(p, Code.c(at));
+      Shared.store<u64>(owners + ((<usize>index) << 3), owner);
+      Point.join(false);
+    }
+  }
+}

@@ -1,0 +1,133 @@
+// Runs litmus programs: one simulated CPU each, instruction by instruction, by the functions of the core that everybody calls.
+//
+// Guarantees: an instruction makes the steps that `ops_bits.ts` says, and no other access to a word that CPUs share. `run` returns when the
+// program has ended; in the explore build it is suspended at each scheduling point in between.
+//
+// Instructions are spread over a function for each group: Asyncify finds its way back through all calls of a function that was
+// suspended, so few calls in each make a step cheap.
+
+import { HELD_LOCKS, LITMUS_ENDED, LITMUS_RETRY, LITMUS_STATE, LITMUS_USER, POINT_ATOMIC } from "../layout";
+import { Agent } from "../agent";
+import { Cpu } from "../cpu";
+import { Point } from "../point";
+import { Block, Code } from "./block";
+import { Kernel } from "./kernel";
+import {
+  INVARIANT_LOCKS,
+  OP_ADD,
+  OP_AND,
+  OP_ASSERT,
+  OP_ATOMIC,
+  OP_CHOOSE,
+  OP_EQ,
+  OP_GIVE_UP,
+  OP_HALT,
+  OP_IF_NOT,
+  OP_IF_ZERO,
+  OP_JOINED,
+  OP_JOINED_END,
+  OP_JUMP,
+  OP_LE,
+  OP_LT,
+  OP_MOVE,
+  OP_MUL,
+  OP_NE,
+  OP_NOT,
+  OP_OR,
+  OP_PAUSE,
+  OP_RETRY,
+  OP_SET,
+  OP_SHL,
+  OP_SHR,
+  OP_SUB,
+  OP_SYMBOL,
+  OP_XOR,
+} from "./ops_bits";
+import { Pte } from "./pte";
+import { User } from "./user";
+import { Words } from "./words";
+
+export abstract class Litmus {
+  /** Runs the program of block `p` from its place to its end. */
+  static run(p: usize): void {
+    while (true) {
+      const at = Block.instruction(p);
+      const op = Code.op(at);
+      const group = op >> 4;
+      if (group == 1) {
+        Litmus.compute(p, at, op);
+        Block.next(p);
+      } else if (group == 0) {
+        if (op == OP_HALT) break;
+        Litmus.flow(p, at, op);
+      } else if (group == 4) User.run(p, at, op);
+      else {
+        if (group == 2) Words.access(p, at, op);
+        else if (group == 3) Words.lock(p, at, op);
+        else if (group == 5) Kernel.flush(p, at, op);
+        else if (group == 6) Kernel.frame(p, at, op);
+        else if (group == 7) Block.set(p, Code.d(at), Pte.compute(p, at));
+        Block.next(p);
+      }
+    }
+    Litmus.end(p);
+  }
+
+  private static end(p: usize): void {
+    if (load<u32>(p, LITMUS_USER) != 0) Cpu.leaveUser(Block.cpu(p));
+    for (let n = 0; n < HELD_LOCKS; ++n) {
+      if (Agent.heldLock(n) != 0) Block.fail(p, (<u32>1) << INVARIANT_LOCKS);
+    }
+    store<u32>(p, LITMUS_ENDED, LITMUS_STATE);
+  }
+
+  private static flow(p: usize, at: usize, op: u32): void {
+    if (op == OP_JUMP) Block.jump(p, Code.c(at));
+    else if (op == OP_IF_ZERO) Litmus.branch(p, at, Block.get(p, Code.a(at)) == 0);
+    else if (op == OP_IF_NOT) Litmus.branch(p, at, Block.get(p, Code.a(at)) != 0);
+    else if (op == OP_RETRY || op == OP_GIVE_UP) {
+      Cpu.enterUser(Block.cpu(p));
+      Block.jump(p, load<u32>(p, LITMUS_RETRY));
+      if (op == OP_GIVE_UP) Block.next(p);
+    } else {
+      if (op == OP_ASSERT) {
+        if (Block.get(p, Code.a(at)) == 0) Block.fail(p, (<u32>1) << Code.c(at));
+      } else if (op == OP_JOINED) Point.join(true);
+      else if (op == OP_JOINED_END) Point.join(false);
+      else if (op == OP_ATOMIC || op == OP_PAUSE) {
+        Point.at(p, POINT_ATOMIC);
+        if (op == OP_ATOMIC) Point.join(true);
+      } else if (op == OP_CHOOSE) Block.set(p, Code.d(at), Point.choose(<u32>Code.immediate(at)));
+      Block.next(p);
+    }
+  }
+
+  @inline
+  private static branch(p: usize, at: usize, taken: bool): void {
+    if (taken) Block.jump(p, Code.c(at));
+    else Block.next(p);
+  }
+
+  private static compute(p: usize, at: usize, op: u32): void {
+    const a = Block.get(p, Code.a(at));
+    const b = Block.get(p, Code.b(at));
+    let value: u64 = 0;
+    if (op == OP_SET) value = Code.immediate(at);
+    else if (op == OP_SYMBOL) value = Block.symbol(p, Code.c(at));
+    else if (op == OP_MOVE) value = a;
+    else if (op == OP_ADD) value = a + b;
+    else if (op == OP_SUB) value = a - b;
+    else if (op == OP_AND) value = a & b;
+    else if (op == OP_OR) value = a | b;
+    else if (op == OP_XOR) value = a ^ b;
+    else if (op == OP_SHL) value = a << b;
+    else if (op == OP_SHR) value = a >> b;
+    else if (op == OP_EQ) value = <u64>(a == b);
+    else if (op == OP_NE) value = <u64>(a != b);
+    else if (op == OP_LT) value = <u64>(a < b);
+    else if (op == OP_LE) value = <u64>(a <= b);
+    else if (op == OP_MUL) value = a * b;
+    else if (op == OP_NOT) value = <u64>(a == 0);
+    Block.set(p, Code.d(at), value);
+  }
+}
