@@ -682,24 +682,23 @@ export function flushMm(cpu: usize, mm: usize, first: u64, last: u64, stride: u3
   return Shootdown.flush(cpu, mm, first, last, stride, freed, options);
 }
 
-// ---- range/mapping_dirty.ts: results in the reply block, as MappingDirty.apply draws it
+// ---- range/mapping_dirty.ts: `path` is a block drawn in layout.ts (PATH_*)
 
-/** wp_shared_mapping_range(): pages first to last of `mapping`, from CPU `cpu`. `shoot` is SHOOT_*. */
-export function writeProtectMapping(cpu: usize, mapping: usize, first: u64, last: u64, scan: usize, shoot: u32): void {
-  MappingDirty.apply<Wrprotect>(cpu, mapping, first, last, scan, 0, shoot);
-}
-
-/** clean_record_shared_mapping_range(): bit 0 of the bitmap stands for page `bitmapPgoff`. */
-export function cleanRecordMapping(
+/** wp_shared_mapping_range(): pages first to last of `mapping`, from CPU `cpu`. */
+export function writeProtectMapping(
   cpu: usize,
   mapping: usize,
   first: u64,
   last: u64,
-  scan: usize,
-  bitmapPgoff: u64,
-  shoot: u32,
+  path: usize,
+  options: u32,
 ): void {
-  MappingDirty.apply<Clean>(cpu, mapping, first, last, scan, bitmapPgoff, shoot);
+  MappingDirty.writeProtect(cpu, mapping, first, last, path, options);
+}
+
+/** clean_record_shared_mapping_range(): bit 0 of the bitmap stands for page PATH_PGOFF. */
+export function cleanRecordMapping(cpu: usize, mapping: usize, first: u64, last: u64, path: usize, options: u32): void {
+  MappingDirty.cleanRecord(cpu, mapping, first, last, path, options);
 }
 
 // ---- flush/gather.ts, range/zap.ts: `tlb` is a block of GATHER_BYTES

@@ -432,11 +432,55 @@ export const SCAN_BYTES = 192;
 
 export const SCAN_TRANSACTION = 1; // each change is ptep_modify_prot_start and commit: exchange with none, then store
 export const SCAN_SETTLED = 2; //    entries that no walker can write are changed by plain stores
+export const SCAN_PLAIN = 4; //      every entry is changed by a load and a plain store: loses what hardware sets in between
 
 export const HARVEST_DIRTY = 0;
 export const HARVEST_SOFT_DIRTY = 1;
 export const HARVEST_YOUNG = 2;
 export const HARVEST_WRITTEN = 3; // not write-protected by userfaultfd
+
+// ---- Kernel paths (range/path.ts and all that uses it): what a call is given and gives back, a block of the caller's --------
+
+export const PATH_CPU = 0; //          u32   who runs it and sends its flushes
+export const PATH_MM = 4; //           u32   the mm it is in just now
+export const PATH_VMA = 8; //          u32   and the VMA, 0 without one
+export const PATH_OPTIONS = 12; //     u32   PATH_* and those of the path
+export const PATH_SHOOT = 16; //       u32   in: SHOOT_* of its flushes
+export const PATH_FLUSH = 20; //       u32   out: FLUSH_*
+export const PATH_FLUSHES = 24; //     u32   out: flushes that were carried out
+export const PATH_INTERRUPTED = 28; // u32   out: CPUs that were interrupted for them
+export const PATH_PASSED = 32; //      u32   out: VMAs that were passed over
+export const PATH_WARNED = 36; //      u32   out: of those, and of large pages: for how many the kernel warns
+export const PATH_HUGE = 40; //        u32   out: large pages that were left as they were
+export const PATH_TOUCHED = 48; //     u64   out: entries that were changed, in all mms
+export const PATH_FIRST = 56; //       u64   out: first byte that they map, all ones if there are none; of file ranges: first page
+export const PATH_LAST = 64; //        u64   out: last byte that they map; of file ranges: last page
+export const PATH_FROM = 72; //        u64   scratch: of the mm, what was changed and not flushed: first byte, all ones if nothing
+export const PATH_TO = 80; //          u64   scratch: last byte
+export const PATH_AT = 88; //          u64   out: where the visitor of an apply stopped
+export const PATH_PGOFF = 96; //       u64   in: page of the mapping that bit 0 of the bitmap stands for
+export const PATH_SCAN = 128; //       SCAN_BYTES: bitmap, tracker, start and end are the caller's
+export const PATH_BYTES = 320;
+
+// Options of all paths that defer a flush. 0 is what Linux does.
+export const PATH_UNCOUNTED = 1; //    not counted in tlb_flush_pending (what S0 would leave out: E3, E4, F6)
+export const PATH_COUNT_LATE = 2; //   counted when the entries have changed already: breaks rule 1 of mm.ts (A9, E9, I16)
+export const PATH_NO_FLUSH = 4; //     not flushed: the caller owes it (B3, C3, D1, E5)
+export const PATH_FLUSH_IN_PTL = 8; // flushed table by table before the page-table lock is released (Nadav Amit in S1: A5, B2, F2, I2)
+export const PATH_PLAIN = 16; //       entries change by a load and a store, without a transaction (C7)
+export const PATH_LOSE_DIRTY = 32; //  pte_wrprotect() loses D, as arm64's did before ff1712f953e2 (C17, D13)
+
+export const FLUSH_NONE = 0; // nothing was changed, nothing flushed
+export const FLUSH_DONE = 1;
+export const FLUSH_OWED = 2; // entries were changed, and some of it is not flushed
+
+// Options of wp_shared_mapping_range() and clean_record_shared_mapping_range() (range/mapping_dirty.ts).
+export const MAPPING_NO_NESTED = 0x100; //  flushes only what it changed itself, as the series did up to v4 (A7)
+export const MAPPING_BREAK = 0x200; //      ends at the first VMA that does not qualify, as walk_page_mapping() does
+export const MAPPING_V4 = 0x400; //         v4's rule: VM_WRITE counts, not VM_MAYWRITE; VMAs without VM_IO are passed over, with a warning
+export const MAPPING_EVERY_PTE = 0x800; //  judges entries that are not present too, as the kernel does: of swap entries RW is soft-dirty
+export const MAPPING_ATOMIC = 0x1000; //    entries change by one atomic instead of the transaction
+export const MAPPING_SETTLED = 0x2000; //   SCAN_SETTLED
 
 // ---- Litmus programs (litmus/): a block for each CPU of an instance of a scenario, and one for the instance -------------
 

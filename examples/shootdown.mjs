@@ -25,7 +25,15 @@ user.leaveUser();
 // Clean and record: the page is in the bitmap, its PTE is clean, and the TLBs were flushed.
 const bitmap = new PageBitmap(memory, vpn(0), 16);
 const cleaned = file.cleanAndRecord(kernel, 0, 15, bitmap);
-console.log('cleaned:', cleaned.touched, 'page, recorded:', [...bitmap], 'interrupted:', cleaned.interrupted, 'CPU');
+console.log(
+  'cleaned:',
+  cleaned.touched,
+  'page, recorded:',
+  [...bitmap],
+  'interrupted:',
+  cleaned.flush.interrupted,
+  'CPU',
+);
 
 // The same by hand, and without the flush: the store goes on, and no PTE tells of it.
 user.enterUser();

@@ -28,8 +28,12 @@ export class Clean {
 
   @inline
   hit<F>(entry: u64): bool {
-    const format = changetype<F>(0);
-    return format.ptePresent(entry) && format.pteDirty(entry);
+    return changetype<F>(0).ptePresent(entry) && this.of<F>(entry);
+  }
+
+  @inline
+  of<F>(entry: u64): bool {
+    return changetype<F>(0).pteDirty(entry);
   }
 
   @inline

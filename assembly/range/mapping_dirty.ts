@@ -1,63 +1,98 @@
 // Write-protect, and clean and record, the pages of a file range in every address space that maps them: wp_shared_mapping_range() and
-// clean_record_shared_mapping_range() of mm/mapping_dirty_helpers.c.
+// clean_record_shared_mapping_range() of mm/mapping_dirty_helpers.c, and apply_as_wrprotect() and apply_as_clean() of S1, which they come from.
 //
 // Guarantees: when a call has returned, each entry that it changed was flushed from the TLBs of the mm it belongs to, and so were the
 // entries that somebody else had changed in the same mm without having flushed yet (the nested case: there may be a writable entry
-// in a TLB for a PTE that was found write-protected already). VMAs that are not shared and writable, and those over huge pages, are
-// passed over; large pages in the others are left and counted. Overlapping VMAs count their pages once each.
+// in a TLB for a PTE that was found write-protected already). VMAs that do not qualify are passed over; large pages in the others are
+// left and counted, with a warning if they are writable or dirty. Overlapping VMAs count their pages once each.
+//
+// In each VMA, in the kernel's order (wp_clean_pre_vma() and wp_clean_post_vma()): notifier start, count up, the entries table by table,
+// flush, notifier end, count down. flush_cache_range() does nothing on x86 and arm64. Options: those of path.ts, and MAPPING_*.
 //
 // Locks, in the kernel's order: i_mmap_rwsem for reading, and the page-table lock of one leaf table after the other. mmap_lock is not taken, for
 // callers hold locks that nest inside it; so the flags of a VMA are read as they stand, and its tables stay because taking a VMA out
-// of the mapping's tree needs i_mmap_rwsem for writing.
+// of the mapping's tree needs i_mmap_rwsem for writing. The lock that keeps page_mkwrite() away over all of this is the caller's.
 //
-// Where walk_page_mapping() ends the whole walk at the first VMA that does not qualify (a positive test_walk breaks the loop), this
-// goes on with the next one, as the series that it comes from did. MMU notifiers are not modelled yet.
+// Where walk_page_mapping() ends the whole walk at the first VMA that does not qualify (a positive test_walk breaks the loop, mm/pagewalk.c),
+// this goes on with the next one, as the series did; MAPPING_BREAK does as the kernel does.
 
 import {
   FORMAT_X86_64_LA57,
   FRAME_SHIFT,
+  MAPPING_ATOMIC,
+  MAPPING_BREAK,
+  MAPPING_EVERY_PTE,
+  MAPPING_NO_NESTED,
+  MAPPING_SETTLED,
+  MAPPING_V4,
+  PATH_HUGE,
+  PATH_LOSE_DIRTY,
+  PATH_PASSED,
+  PATH_PGOFF,
+  PATH_PLAIN,
+  PATH_SCAN,
+  PATH_WARNED,
+  SCAN_BITMAP,
+  SCAN_END,
   SCAN_FINAL,
   SCAN_FIRST,
+  SCAN_FLAGS,
   SCAN_HUGE,
   SCAN_LAST,
   SCAN_ORIGIN,
+  SCAN_PLAIN,
+  SCAN_SETTLED,
+  SCAN_START,
   SCAN_TOUCHED,
+  SCAN_TRANSACTION,
   SCAN_VA,
   SCAN_WARNED,
   VM_HUGETLB,
+  VM_IO,
   VM_MAYWRITE,
   VM_SHARED,
+  VM_WRITE,
   VMA_FLAGS,
 } from "../layout";
-import { Agent } from "../agent";
 import { Shared } from "../atomic";
-import { Shootdown } from "../flush/shootdown";
 import { RwLock } from "../lock/rwlock";
 import { Spinlock } from "../lock/spinlock";
 import { Mapping } from "../mm/mapping";
 import { Mm } from "../mm/mm";
 import { Vma } from "../mm/vma";
+import { Entry } from "../pte/entry";
 import { X86_64, X86_64_LA57 } from "../pte/x86_64";
 import { Space } from "../space";
-import { Place, Walk } from "../walk";
+import { Apply } from "./apply";
+import { Clean } from "./clean";
+import { Path } from "./path";
 import { Scan } from "./scan";
-
-const SUITABLE: u32 = VM_SHARED | VM_MAYWRITE;
+import { Wrprotect, WrprotectLosingDirty } from "./wrprotect";
 
 export abstract class MappingDirty {
-  /**
-   * Runs operation `V` (wrprotect.ts, clean.ts) over pages [first, last] of `mapping` from CPU `cpu`, which is not in user mode. Of the block
-   * `scan` (SCAN_*) flags, bitmap, tracker, start and end are the caller's; with a bitmap, its bit 0 stands for page
-   * `bitmapPgoff` of the mapping. Reply: +0 u64 entries touched, +8 u32 VMAs passed over, +12 u32 large pages left, +16 u32 those
-   * of them that were writable or dirty, +20 u32 CPUs interrupted.
-   */
-  static apply<V>(cpu: usize, mapping: usize, first: u64, last: u64, scan: usize, bitmapPgoff: u64, shoot: u32): void {
-    const reply = Agent.reply();
-    memory.fill(reply, 0, 24);
+  /** wp_shared_mapping_range(): pages [first, last] of `mapping`, from CPU `cpu`, which is not in user mode. */
+  static writeProtect(cpu: usize, mapping: usize, first: u64, last: u64, path: usize, options: u32): void {
+    if ((options & PATH_LOSE_DIRTY) != 0) {
+      MappingDirty.apply<WrprotectLosingDirty>(cpu, mapping, first, last, path, options);
+    } else MappingDirty.apply<Wrprotect>(cpu, mapping, first, last, path, options);
+  }
+
+  /** clean_record_shared_mapping_range(): with the bitmap of PATH_SCAN, whose bit 0 stands for page PATH_PGOFF of the mapping. */
+  static cleanRecord(cpu: usize, mapping: usize, first: u64, last: u64, path: usize, options: u32): void {
+    MappingDirty.apply<Clean>(cpu, mapping, first, last, path, options);
+  }
+
+  private static apply<V>(cpu: usize, mapping: usize, first: u64, last: u64, path: usize, options: u32): void {
+    Path.begin(path, cpu, options);
+    const scan = path + PATH_SCAN;
+    const way: u32 =
+      (options & PATH_PLAIN) != 0 ? SCAN_PLAIN : (options & MAPPING_ATOMIC) != 0 ? 0 : (SCAN_TRANSACTION as u32);
+    store<u32>(scan, way | ((options & MAPPING_SETTLED) != 0 ? SCAN_SETTLED : 0), SCAN_FLAGS);
     RwLock.readLock(Mapping.lock(mapping));
     for (let vma = Vma.firstOf(mapping, first, last); vma != 0; vma = Vma.nextOf(mapping, vma, first, last)) {
-      if ((Shared.load<u32>(vma + VMA_FLAGS) & (SUITABLE | VM_HUGETLB)) != SUITABLE) {
-        store<u32>(reply, load<u32>(reply, 8) + 1, 8);
+      if (!MappingDirty.qualifies(path, Shared.load<u32>(vma + VMA_FLAGS))) {
+        Path.count(path, PATH_PASSED);
+        if ((options & MAPPING_BREAK) != 0) break;
         continue;
       }
       // Clip to the VMA, and over to addresses.
@@ -66,47 +101,105 @@ export abstract class MappingDirty {
       const to = min(last, pgoff + Vma.pages(vma) - 1) - pgoff;
       const start = Vma.start(vma) + (from << FRAME_SHIFT);
       const end = Vma.start(vma) + (to << FRAME_SHIFT) + ((1 << FRAME_SHIFT) - 1);
-      store<u64>(scan, (Vma.start(vma) >> FRAME_SHIFT) - pgoff + bitmapPgoff, SCAN_ORIGIN);
-      const interrupted =
-        Space.format(Mm.space(Vma.mm(vma))) == FORMAT_X86_64_LA57
-          ? MappingDirty.inVma<X86_64_LA57, V>(cpu, Vma.mm(vma), start, end, scan, shoot)
-          : MappingDirty.inVma<X86_64, V>(cpu, Vma.mm(vma), start, end, scan, shoot);
-      store<u32>(reply, load<u32>(reply, 20) + interrupted, 20);
+      store<u64>(scan, (Vma.start(vma) >> FRAME_SHIFT) - pgoff + load<u64>(path, PATH_PGOFF), SCAN_ORIGIN);
+      Path.enterMm(path, Vma.mm(vma), vma);
+      if (Space.format(Mm.space(Vma.mm(vma))) == FORMAT_X86_64_LA57) {
+        MappingDirty.inVma<X86_64_LA57, V>(path, start, end);
+      } else MappingDirty.inVma<X86_64, V>(path, start, end);
     }
     RwLock.readUnlock(Mapping.lock(mapping));
+    Path.finish(path);
   }
 
-  /** The part [start, end] of one VMA, and the flush it takes. Returns the CPUs interrupted. */
-  private static inVma<F, V>(cpu: usize, mm: usize, start: u64, end: u64, scan: usize, shoot: u32): u32 {
-    const reply = Agent.reply();
-    let first: u64 = ~(<u64>0);
-    let last: u64 = 0;
-    // Rule 1 of mm.ts: counted before the page-table lock is taken.
-    Mm.incFlushPending(mm);
+  /** wp_clean_test_walk(); or the two tests of apply_as_range(), the second of which warns. */
+  private static qualifies(path: usize, flags: u32): bool {
+    if (!Path.has(path, MAPPING_V4)) {
+      return (flags & (VM_SHARED | VM_MAYWRITE | VM_HUGETLB)) == (VM_SHARED | VM_MAYWRITE);
+    }
+    if ((flags & (VM_SHARED | VM_WRITE)) != (VM_SHARED | VM_WRITE)) return false;
+    if ((flags & (VM_HUGETLB | VM_IO)) == VM_IO) return true;
+    Path.count(path, PATH_WARNED);
+    return false;
+  }
+
+  /** The part [start, end] of one VMA. */
+  private static inVma<F, V>(path: usize, start: u64, end: u64): void {
+    Path.countUp(path);
+    if (Path.has(path, MAPPING_EVERY_PTE)) Apply.toPfnRange<F, EveryPte<V>>(path, start, end, false);
+    else MappingDirty.scan<F, V>(path, start, end);
+    Path.countUpLate(path);
+    // wp_clean_post_vma(). v4 looked at nothing but its own range.
+    if (!Path.has(path, MAPPING_NO_NESTED) && Mm.flushNested(Path.mm(path))) Path.flush(path, start, end, FRAME_SHIFT);
+    else Path.flushTouched(path);
+    Path.countDown(path);
+  }
+
+  /** Table by table, with vectors: the present entries. */
+  private static scan<F, V>(path: usize, start: u64, end: u64): void {
+    const scan = path + PATH_SCAN;
+    const mm = Path.mm(path);
     const region = changetype<F>(0).span(1);
     for (let at = start; ; at = (at & ~(region - 1)) + region) {
       const rest = at | (region - 1);
       store<u64>(scan, at, SCAN_VA);
       store<u64>(scan, min(rest, end), SCAN_LAST);
-      const ptl = Mm.ptl(mm, Place.slot(Walk.seek<F>(Mm.space(mm), at, 0)));
+      const ptl = Apply.ptl<F>(mm, at);
       Spinlock.lock(ptl);
       Scan.run<F, V>(Mm.space(mm), scan);
-      Spinlock.unlock(ptl);
-      store<u32>(reply, load<u32>(reply, 12) + load<u32>(scan, SCAN_HUGE), 12);
-      store<u32>(reply, load<u32>(reply, 16) + load<u32>(scan, SCAN_WARNED), 16);
       const touched = load<u64>(scan, SCAN_TOUCHED);
-      if (touched != 0) {
-        store<u64>(reply, load<u64>(reply) + touched);
-        first = min(first, load<u64>(scan, SCAN_FIRST));
-        last = max(last, load<u64>(scan, SCAN_FINAL));
-      }
+      if (touched != 0) MappingDirty.tell(path, touched, load<u64>(scan, SCAN_FIRST), load<u64>(scan, SCAN_FINAL));
+      Path.beforeUnlock(path);
+      Spinlock.unlock(ptl);
+      store<u32>(path, load<u32>(path, PATH_HUGE) + load<u32>(scan, SCAN_HUGE), PATH_HUGE);
+      store<u32>(path, load<u32>(path, PATH_WARNED) + load<u32>(scan, SCAN_WARNED), PATH_WARNED);
       if (rest >= end) break;
     }
-    // wp_clean_post_vma()
-    let interrupted: u32 = 0;
-    if (Mm.flushNested(mm)) interrupted = Shootdown.flush(cpu, mm, start, end, FRAME_SHIFT, false, shoot);
-    else if (first <= last) interrupted = Shootdown.flush(cpu, mm, first, last, FRAME_SHIFT, false, shoot);
-    Mm.decFlushPending(mm);
-    return interrupted;
+  }
+
+  /** Entries of this VMA for [first, last] were changed. The range that is told is one of pages of the file. */
+  @inline
+  static tell(path: usize, entries: u64, first: u64, last: u64): void {
+    const vma = Path.vma(path);
+    const shift = Vma.pgoff(vma) - (Vma.start(vma) >> FRAME_SHIFT);
+    Path.owe(path, first, last);
+    Path.note(path, entries, (first >> FRAME_SHIFT) + shift, (last >> FRAME_SHIFT) + shift);
+  }
+}
+
+/**
+ * wp_pte() and clean_record_pte() (apply_pt_wrprotect(), apply_pt_clean()) as they stand: they ask pte_write() or pte_dirty() of any entry, present
+ * or not. In a swap entry of x86-64 bit 1 is soft-dirty and not RW (arch/x86/include/asm/pgtable_64.h), and is taken away. That
+ * hurts nobody in a VMA of device memory, where no such entries are, and in one of a file it does.
+ */
+class EveryPte<V> {
+  @inline
+  get huge(): bool {
+    return false;
+  }
+
+  @inline
+  enter(_path: usize): void {}
+
+  pte<F>(path: usize, slot: usize, va: u64, _level: i32): i32 {
+    const visitor = changetype<V>(0);
+    const entry = Entry.load<F>(slot);
+    if (!visitor.of<F>(entry)) return 0;
+    const old = Path.has(path, PATH_PLAIN) ? entry : Entry.modifyProtStart<F>(slot);
+    Entry.modifyProtCommit<F>(slot, visitor.after<F>(old));
+    MappingDirty.tell(path, 1, va, va + ((1 << FRAME_SHIFT) - 1));
+    const scan = path + PATH_SCAN;
+    const bitmap: usize = load<u32>(scan, SCAN_BITMAP);
+    if (bitmap == 0) return 0;
+    const bit = (va >> FRAME_SHIFT) - load<u64>(scan, SCAN_ORIGIN);
+    const word = bitmap + ((<usize>(bit >> 6)) << 3);
+    store<u64>(word, load<u64>(word) | ((<u64>1) << (bit & 63)));
+    if (bit < load<u64>(scan, SCAN_START)) store<u64>(scan, bit, SCAN_START);
+    if (bit + 1 > load<u64>(scan, SCAN_END)) store<u64>(scan, bit + 1, SCAN_END);
+    return 0;
+  }
+
+  @inline
+  leave(path: usize): void {
+    Path.beforeUnlock(path);
   }
 }

@@ -31,12 +31,55 @@ export class Wrprotect {
 
   @inline
   hit<F>(entry: u64): bool {
-    const format = changetype<F>(0);
-    return format.ptePresent(entry) && format.pteWrite(entry);
+    return changetype<F>(0).ptePresent(entry) && this.of<F>(entry);
+  }
+
+  /** What the kernel asks, of any entry. */
+  @inline
+  of<F>(entry: u64): bool {
+    return changetype<F>(0).pteWrite(entry);
   }
 
   @inline
   after<F>(entry: u64): u64 {
     return changetype<F>(0).pteWrprotect(entry);
+  }
+}
+
+/** With a pte_wrprotect() that loses D: arm64's before ff1712f953e2 (C17). */
+export class WrprotectLosingDirty {
+  @inline
+  get changes(): bool {
+    return true;
+  }
+
+  @inline
+  get huge(): bool {
+    return false;
+  }
+
+  @inline
+  get inverted(): bool {
+    return false;
+  }
+
+  @inline
+  mask<F>(): u64 {
+    return changetype<F>(0).writeMask;
+  }
+
+  @inline
+  hit<F>(entry: u64): bool {
+    return changetype<F>(0).ptePresent(entry) && this.of<F>(entry);
+  }
+
+  @inline
+  of<F>(entry: u64): bool {
+    return changetype<F>(0).pteWrite(entry);
+  }
+
+  @inline
+  after<F>(entry: u64): u64 {
+    return changetype<F>(0).pteMkclean(changetype<F>(0).pteWrprotect(entry));
   }
 }

@@ -219,16 +219,8 @@ export interface CoreExports {
 
   // ---- range/mapping_dirty.ts
 
-  writeProtectMapping(cpu: number, mapping: number, first: bigint, last: bigint, scan: number, shoot: number): void;
-  cleanRecordMapping(
-    cpu: number,
-    mapping: number,
-    first: bigint,
-    last: bigint,
-    scan: number,
-    bitmapPgoff: bigint,
-    shoot: number,
-  ): void;
+  writeProtectMapping(cpu: number, mapping: number, first: bigint, last: bigint, path: number, options: number): void;
+  cleanRecordMapping(cpu: number, mapping: number, first: bigint, last: bigint, path: number, options: number): void;
 
   // ---- flush/gather.ts, range/zap.ts
 

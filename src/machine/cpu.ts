@@ -20,10 +20,6 @@ import {
   MM_FLUSH_PENDING,
   MM_TLB_GEN,
   REQUEST_ALL,
-  SCAN_BITMAP,
-  SCAN_BYTES,
-  SCAN_END,
-  SCAN_START,
   SHOOT_CEILING,
   SHOOT_POSTED,
   SHOOT_SKIP_LAZY,
@@ -34,7 +30,7 @@ import {
 } from '../../assembly/layout.ts';
 import { type AddressLike, PAGE_BYTES, virtualAddress } from '../units.ts';
 import type { PhysicalMemory } from './memory.ts';
-import type { PageBitmap } from './ranges.ts';
+import type { SharedFile } from './sharedfile.ts';
 import type { AddressSpace } from './space.ts';
 import type { Tlb } from './tlb.ts';
 
@@ -222,109 +218,8 @@ export class Cpu {
   }
 }
 
-/** What an operation on a file range did. */
-export interface FileRangeResult {
-  /** Entries that were changed, in all mms: more than there are pages if several map one. */
-  readonly touched: number;
-  /** VMAs that were passed over: private, not writable, or of huge pages. */
-  readonly passedOver: number;
-  /** Large pages that were left. */
-  readonly largeLeft: number;
-  /** CPUs interrupted by the flushes. */
-  readonly interrupted: number;
-}
-
-/** A file's pages as several mms may map them, at offsets of their own (struct address_space). */
-export class SharedFile {
-  readonly memory: PhysicalMemory;
-  readonly handle: number;
-  readonly #scan: number;
-
-  constructor(memory: PhysicalMemory) {
-    this.memory = memory;
-    this.handle = memory.core.createMapping() >>> 0;
-    if (this.handle === 0) throw new RangeError('no heap is left for a file');
-    this.#scan = memory.heapAllocate(SCAN_BYTES);
-  }
-
-  /**
-   * Write-protects pages `first` to `last` in every mm that maps them shared and writable, and flushes (wp_shared_mapping_range). From `cpu`,
-   * which is not in user mode.
-   */
-  writeProtect(cpu: Cpu, first: number, last: number, options: FlushOptions = {}): FileRangeResult {
-    this.#clearScan();
-    this.memory.core.writeProtectMapping(
-      cpu.handle,
-      this.handle,
-      BigInt(first),
-      BigInt(last),
-      this.#scan,
-      shootBits(options),
-    );
-    return this.#result();
-  }
-
-  /**
-   * Cleans the dirty entries of pages `first` to `last` in every mm, records the pages in `bitmap`, whose first page is a page of the file,
-   * and flushes (clean_record_shared_mapping_range).
-   */
-  cleanAndRecord(
-    cpu: Cpu,
-    first: number,
-    last: number,
-    bitmap: PageBitmap,
-    options: FlushOptions = {},
-  ): FileRangeResult {
-    if (first < bitmap.first || last >= bitmap.first + bitmap.pages) {
-      throw new RangeError(
-        `"bitmap" holds pages ${bitmap.first} to ${bitmap.first + bitmap.pages - 1} of the file only`,
-      );
-    }
-    this.#clearScan();
-    const { view } = this.memory;
-    view.setUint32(this.#scan + SCAN_BITMAP, bitmap.live().handle, true);
-    view.setBigUint64(this.#scan + SCAN_START, BigInt(bitmap.start), true);
-    view.setBigUint64(this.#scan + SCAN_END, BigInt(bitmap.end), true);
-    this.memory.core.cleanRecordMapping(
-      cpu.handle,
-      this.handle,
-      BigInt(first),
-      BigInt(last),
-      this.#scan,
-      BigInt(bitmap.first),
-      shootBits(options),
-    );
-    bitmap.start = Number(view.getBigUint64(this.#scan + SCAN_START, true));
-    bitmap.end = Number(view.getBigUint64(this.#scan + SCAN_END, true));
-    return this.#result();
-  }
-
-  /** No mm maps it any more. */
-  dispose(): void {
-    this.memory.core.heapFree(this.#scan);
-    this.memory.core.freeMapping(this.handle);
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
-  #clearScan(): void {
-    new Uint8Array(this.memory.view.buffer, this.#scan, SCAN_BYTES).fill(0);
-  }
-
-  #result(): FileRangeResult {
-    const { view, reply } = this.memory;
-    return {
-      touched: Number(view.getBigUint64(reply, true)),
-      passedOver: view.getUint32(reply + 8, true),
-      largeLeft: view.getUint32(reply + 12, true),
-      interrupted: view.getUint32(reply + 20, true),
-    };
-  }
-}
-
-function shootBits({ posted = false, skipLazy = false, ceiling = 0 }: FlushOptions): number {
+/** @internal */
+export function shootBits({ posted = false, skipLazy = false, ceiling = 0 }: FlushOptions): number {
   if (!Number.isInteger(ceiling) || ceiling < 0 || ceiling >= 2 ** 23) {
     throw new RangeError(`"ceiling" must be from 0 to 2^23-1, got ${ceiling}`);
   }

@@ -2,8 +2,8 @@
 
 export type { BatchOptions } from './batch.ts';
 export { Batch } from './batch.ts';
-export type { DirtyMachine, FileRangeResult, FlushOptions, UserAccess } from './cpu.ts';
-export { Cpu, Mm, SharedFile } from './cpu.ts';
+export type { DirtyMachine, FlushOptions, UserAccess } from './cpu.ts';
+export { Cpu, Mm } from './cpu.ts';
 export type { FlushCeiling, FlushPlan, FlushPolicy, FlushRange } from './flushtracker.ts';
 export { FLUSH_CEILINGS, FlushTracker } from './flushtracker.ts';
 export type { DecodedEntry, EntryField, Format, FormatName } from './formats.ts';
@@ -11,6 +11,7 @@ export { decodeEntry, FORMATS, formatNamed } from './formats.ts';
 export type { Hole, ListOptions, Mapping, Progress } from './mappings.ts';
 export type { Audit, FrameInfo, MemoryOptions, SharedHandle } from './memory.ts';
 export { PhysicalMemory } from './memory.ts';
+export type { FlushDiscipline, FlushOutcome } from './path.ts';
 export type { Protection } from './protection.ts';
 export type { PteAddress, PteOperations } from './pte.ts';
 export type { HarvestKind, RangeOptions, RangeResult } from './ranges.ts';
@@ -20,6 +21,8 @@ export { DEFAULT_REGIME } from './regime.ts';
 export type { Access, AccessBits, Fault, FaultCause, Mapped, PageResult, Rights, Translation } from './results.ts';
 export { accessBits, decodePageResult, decodeResult, frameOfPage, isMappedPage, NO_ACCESS } from './results.ts';
 export { ReverseMap } from './reverse.ts';
+export type { FileRangeOptions, FileRangeResult } from './sharedfile.ts';
+export { SharedFile } from './sharedfile.ts';
 export { SoftTlb } from './softtlb.ts';
 export type { Change, ExplainedLevel, Explanation, Fetch, PageSize } from './space.ts';
 export { AddressSpace } from './space.ts';

@@ -17,6 +17,7 @@ const TLB = { arrays: [{ name: 'L1', level: 1, pages: [0, 1, 2], sets: 8, ways: 
 let rig: Rig;
 let mapping: number;
 let frames: number;
+let path: number;
 let scan: number;
 let bitmap: number;
 let self: number;
@@ -27,14 +28,15 @@ async function makeFile(pages: number, build: 'release' | 'chaos' = 'release'): 
   const { core } = rig;
   mapping = core.createMapping() >>> 0;
   frames = core.allocateFrames(pages, 1, layout.FRAME_DATA);
-  scan = core.heapAllocate(layout.SCAN_BYTES) >>> 0;
+  path = core.heapAllocate(layout.PATH_BYTES) >>> 0;
+  scan = path + layout.PATH_SCAN;
   bitmap = core.heapAllocate(64) >>> 0;
   resetScan();
   self = core.createCpu(0, makeTlb(rig, TLB), layout.MACHINE_RECHECK) >>> 0;
 }
 
 function resetScan(): void {
-  rig.bytes.fill(0, scan, scan + layout.SCAN_BYTES);
+  rig.bytes.fill(0, path, path + layout.PATH_BYTES);
   rig.bytes.fill(0, bitmap, bitmap + 64);
   rig.u32[(scan + layout.SCAN_BITMAP) / 4] = bitmap;
   rig.u64[(scan + layout.SCAN_START) / 8] = 64n;
@@ -52,9 +54,10 @@ function mapFile(va: bigint, pgoff: number, pages: number, flags = SUITABLE, lev
   return { mm, space, slotOf, pte: (page: number) => rig.u64[slotOf(page) / 8] as bigint };
 }
 
-const reply = () => (layout.AGENTS + rig.agent * layout.AGENT_BYTES + layout.AGENT_REPLY) / 4;
-const touched = () => Number(rig.u64[reply() / 2]);
-const passedOver = () => rig.u32[reply() + 2];
+const word = (field: number) => rig.u32[(path + field) / 4] as number;
+const wide = (field: number) => rig.u64[(path + field) / 8] as bigint;
+const touched = () => Number(wide(layout.PATH_TOUCHED));
+const passedOver = () => word(layout.PATH_PASSED);
 
 describe('the whole file', () => {
   beforeEach(() => makeFile(32));
@@ -63,14 +66,16 @@ describe('the whole file', () => {
     const one = mapFile(0x7f0000000000n, 0, 8);
     const two = mapFile(0x10000n, 4, 8, SUITABLE, 5);
     rig.u64[one.slotOf(4) / 8] = one.pte(4) | D;
-    rig.core.writeProtectMapping(self, mapping, 4n, 9n, scan, 0);
+    rig.core.writeProtectMapping(self, mapping, 4n, 9n, path, 0);
     // Pages 4 to 7 in the first, 4 to 9 in the second.
     expect(touched()).toBe(4 + 6);
     expect([3, 4, 7].map((page) => (one.pte(page) & RW) !== 0n)).toEqual([true, false, false]);
     expect([0, 5, 6].map((page) => (two.pte(page) & RW) !== 0n)).toEqual([false, false, true]);
     expect(rig.core.pteDirty(one.pte(4))).toBe(1);
-    rig.core.writeProtectMapping(self, mapping, 0n, 31n, scan, 0);
+    expect([wide(layout.PATH_FIRST), wide(layout.PATH_LAST)]).toEqual([4n, 9n]);
+    rig.core.writeProtectMapping(self, mapping, 0n, 31n, path, 0);
     expect(touched()).toBe(4 + 2);
+    expect([wide(layout.PATH_FIRST), wide(layout.PATH_LAST)]).toEqual([0n, 11n]);
   });
 
   test('cleans and records each dirty page once, by its offset in the file', () => {
@@ -79,7 +84,8 @@ describe('the whole file', () => {
     for (const slot of [one.slotOf(2), one.slotOf(6), two.slotOf(2), two.slotOf(7)]) {
       rig.u64[slot / 8] = (rig.u64[slot / 8] as bigint) | D;
     }
-    rig.core.cleanRecordMapping(self, mapping, 0n, 31n, scan, 1n, 0);
+    rig.u64[(path + layout.PATH_PGOFF) / 8] = 1n;
+    rig.core.cleanRecordMapping(self, mapping, 0n, 31n, path, 0);
     expect(touched()).toBe(4);
     // File pages 2, 6 (twice) and 11, counted from page 1.
     expect(rig.u64[bitmap / 8]).toBe((1n << 1n) | (1n << 5n) | (1n << 10n));
@@ -91,11 +97,11 @@ describe('the whole file', () => {
   test('passes over VMAs that are private, never writable, or of huge pages, and goes on with the next', () => {
     for (const [n, flags] of [VM_MAYWRITE, VM_SHARED, SUITABLE | VM_HUGETLB].entries()) {
       const { pte } = mapFile(0x10000n, n, 4, flags);
-      rig.core.writeProtectMapping(self, mapping, 0n, 31n, scan, 0);
+      rig.core.writeProtectMapping(self, mapping, 0n, 31n, path, 0);
       expect(pte(0) & RW).toBe(RW);
     }
     const last = mapFile(0x10000n, 20, 4);
-    rig.core.writeProtectMapping(self, mapping, 0n, 31n, scan, 0);
+    rig.core.writeProtectMapping(self, mapping, 0n, 31n, path, 0);
     expect({ touched: touched(), passedOver: passedOver() }).toEqual({ touched: 4, passedOver: 3 });
     expect(last.pte(0) & RW).toBe(0n);
   });
@@ -110,16 +116,83 @@ describe('the whole file', () => {
     rig.core.leaveUser(cpu);
     // Somebody write-protected the page and has not flushed: this call finds nothing to do (scenario A7).
     rig.core.ptepSetWrprotect(slotOf(0));
-    rig.core.writeProtectMapping(self, mapping, 0n, 0n, scan, 0);
+    rig.core.writeProtectMapping(self, mapping, 0n, 0n, path, 0);
     rig.core.enterUser(cpu);
     expect(store()).toBe(true);
     rig.core.leaveUser(cpu);
-    // The same with the flush that is owed counted (A8).
+    // The same with the flush that is owed counted; v4 of the series did not ask (A7), the merged form does (A8).
     rig.u32[(mm + layout.MM_FLUSH_PENDING) / 4] = 1;
-    rig.core.writeProtectMapping(self, mapping, 0n, 0n, scan, 0);
+    rig.core.writeProtectMapping(self, mapping, 0n, 0n, path, layout.MAPPING_NO_NESTED);
+    rig.core.enterUser(cpu);
+    expect(store()).toBe(true);
+    rig.core.leaveUser(cpu);
+    rig.core.writeProtectMapping(self, mapping, 0n, 0n, path, 0);
     expect(rig.u32[(mm + layout.MM_FLUSH_PENDING) / 4]).toBe(1);
     rig.core.enterUser(cpu);
     expect(store()).toBe(false);
+  });
+
+  test('MAPPING_BREAK ends at the first VMA that does not qualify, as walk_page_mapping() does', () => {
+    const before = mapFile(0x10000n, 0, 4);
+    mapFile(0x10000n, 4, 4, VM_MAYWRITE);
+    const after = mapFile(0x10000n, 8, 4);
+    rig.core.writeProtectMapping(self, mapping, 0n, 31n, path, layout.MAPPING_BREAK);
+    expect([before.pte(0) & RW, after.pte(0) & RW]).toEqual([0n, RW]);
+    expect({ touched: touched(), passedOver: passedOver() }).toEqual({ touched: 4, passedOver: 1 });
+  });
+
+  test('MAPPING_V4 wants VM_WRITE, and warns of VMAs that are not VM_IO or of huge pages', () => {
+    const { VM_WRITE, VM_IO } = layout;
+    const shared = VM_SHARED | VM_WRITE;
+    const files = [SUITABLE, shared, shared | VM_IO | VM_HUGETLB, shared | VM_IO].map((flags, n) =>
+      mapFile(0x10000n, 4 * n, 4, flags),
+    );
+    rig.core.writeProtectMapping(self, mapping, 0n, 31n, path, layout.MAPPING_V4);
+    expect(files.map(({ pte }) => pte(0) & RW)).toEqual([RW, RW, RW, 0n]);
+    expect({ passedOver: passedOver(), warned: word(layout.PATH_WARNED) }).toEqual({ passedOver: 3, warned: 2 });
+  });
+
+  test('MAPPING_EVERY_PTE takes soft-dirty from swap entries, as the kernel would; without it they are left', () => {
+    const swapped = (1n << 59n) | (0x3ffffffffn << 9n) | RW;
+    const { slotOf, pte } = mapFile(0x10000n, 0, 4);
+    rig.u64[slotOf(1) / 8] = swapped;
+    rig.core.writeProtectMapping(self, mapping, 0n, 31n, path, 0);
+    expect({ touched: touched(), pte: pte(1) }).toEqual({ touched: 3, pte: swapped });
+    rig.u64[slotOf(0) / 8] = pte(0) | RW;
+    rig.core.writeProtectMapping(self, mapping, 0n, 31n, path, layout.MAPPING_EVERY_PTE);
+    expect({ touched: touched(), pte: pte(1) }).toEqual({ touched: 2, pte: swapped & ~RW });
+    resetScan();
+    rig.u64[slotOf(3) / 8] = pte(3) | D;
+    rig.core.cleanRecordMapping(self, mapping, 0n, 31n, path, layout.MAPPING_EVERY_PTE);
+    expect({ touched: touched(), bits: rig.u64[bitmap / 8] }).toEqual({ touched: 1, bits: 1n << 3n });
+    expect([wide(layout.PATH_SCAN + layout.SCAN_START), wide(layout.PATH_SCAN + layout.SCAN_END)]).toEqual([3n, 4n]);
+  });
+
+  test('with PATH_LOSE_DIRTY write-protecting loses D (C17)', () => {
+    const { slotOf, pte } = mapFile(0x10000n, 0, 2);
+    rig.u64[slotOf(0) / 8] = pte(0) | D;
+    rig.u64[slotOf(1) / 8] = pte(1) | D;
+    rig.core.writeProtectMapping(self, mapping, 0n, 0n, path, 0);
+    rig.core.writeProtectMapping(self, mapping, 1n, 1n, path, layout.PATH_LOSE_DIRTY);
+    expect([pte(0), pte(1)].map((entry) => rig.core.pteDirty(entry))).toEqual([1, 0]);
+  });
+
+  test('tells whether the flush was done, or stays owed, and counts as the options say', () => {
+    const { mm } = mapFile(0x10000n, 0, 4);
+    const outcome = (options: number) => {
+      rig.core.writeProtectMapping(self, mapping, 0n, 31n, path, options);
+      expect(rig.u32[(mm + layout.MM_FLUSH_PENDING) / 4]).toBe(0);
+      return [word(layout.PATH_FLUSH), word(layout.PATH_FLUSHES)];
+    };
+    const again = () => rig.core.protect(rig.u32[(mm + layout.MM_SPACE) / 4] as number, 0x10000n, 4n * PAGE, 15);
+    expect(outcome(0)).toEqual([layout.FLUSH_DONE, 1]);
+    expect(outcome(0)).toEqual([layout.FLUSH_NONE, 0]);
+    for (const options of [layout.PATH_UNCOUNTED, layout.PATH_COUNT_LATE, layout.PATH_FLUSH_IN_PTL]) {
+      again();
+      expect(outcome(options)).toEqual([layout.FLUSH_DONE, 1]);
+    }
+    again();
+    expect(outcome(layout.PATH_NO_FLUSH)).toEqual([layout.FLUSH_OWED, 0]);
   });
 });
 
@@ -165,7 +238,8 @@ async function cleanBesideWriters(build: 'release' | 'chaos', machine: number, s
   const seen = { rounds: 0, uploads: 0, lost: 0 };
   const round = () => {
     resetScan();
-    core.cleanRecordMapping(self, mapping, 0n, BigInt(pages - 1), scan, 0n, shoot);
+    rig.u32[(path + layout.PATH_SHOOT) / 4] = shoot;
+    core.cleanRecordMapping(self, mapping, 0n, BigInt(pages - 1), path, 0);
     for (const [n, word] of words.entries()) {
       if (((rig.u64[bitmap / 8] as bigint) >> BigInt(n)) & 1n) {
         uploaded[n] = Atomics.load(rig.u64, word);

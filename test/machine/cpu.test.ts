@@ -48,9 +48,11 @@ test('a file range is cleaned and recorded, and nothing is owed afterwards', () 
   const generation = mm.tlbGeneration;
   expect(file.cleanAndRecord(kernel, 0, 7, bitmap)).toEqual({
     touched: 2,
+    pages: { first: 1, last: 4 },
     passedOver: 0,
     largeLeft: 0,
-    interrupted: 1,
+    warned: 0,
+    flush: { kind: 'done', flushes: 1, interrupted: 1 },
   });
   expect([...bitmap]).toEqual([1, 4]);
   expect({ start: bitmap.start, end: bitmap.end }).toEqual({ start: 1, end: 5 });
