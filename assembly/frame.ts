@@ -30,7 +30,6 @@ import {
   FRAME_DATA,
   FRAME_FREE,
   FRAME_SHIFT,
-  FRAME_TABLE,
   FRAME_VIRGIN,
   FRAME_WAITING,
   META_BYTES,
@@ -267,7 +266,7 @@ export abstract class Frames {
 
   @inline
   private static isLive(state: u32): bool {
-    return state == FRAME_DATA || state == FRAME_TABLE;
+    return state >= <u32>FRAME_DATA;
   }
 
   private static take(index: u32, state: u32): void {

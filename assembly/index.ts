@@ -13,6 +13,7 @@ import {
   CONTROL_MAGIC,
   CONTROL_META,
   CONTROL_ORIGIN,
+  CONTROL_PAGE_WORDS,
   CONTROL_RAM,
   DONE,
   FORMAT_X86_64_LA57,
@@ -39,8 +40,11 @@ import { Loads } from "./loads";
 import { RwLock } from "./lock/rwlock";
 import { Spinlock } from "./lock/spinlock";
 import { Mapper } from "./map";
+import { Folio } from "./mm/folio";
 import { Mapping } from "./mm/mapping";
 import { Mm } from "./mm/mm";
+import { Notifiers } from "./mm/notifier";
+import { Rmap } from "./mm/rmap";
 import { Vma } from "./mm/vma";
 import { Point } from "./point";
 import { Entry } from "./pte/entry";
@@ -135,6 +139,10 @@ export function storeAndWakeWide(p: usize, value: u64): void {
 
 export function readLock(lock: usize): void {
   RwLock.readLock(lock);
+}
+
+export function tryReadLock(lock: usize): bool {
+  return RwLock.tryReadLock(lock);
 }
 
 export function readUnlock(lock: usize): void {
@@ -571,6 +579,124 @@ export function nextVmaOf(mapping: usize, vma: usize, first: u64, last: u64): us
   return Vma.nextOf(mapping, vma, first, last);
 }
 
+/** The VMA of a fork in `mm`, or 0. */
+export function forkVma(vma: usize, mm: usize): usize {
+  return Vma.fork(vma, mm);
+}
+
+/** Gives a file room for `count` cached pages. */
+export function openMapping(mapping: usize, count: u32): bool {
+  return Mapping.open(mapping, count);
+}
+
+// ---- mm/folio.ts, mm/page.ts, mm/rmap.ts: folios by the PFN of their frame
+
+/** Makes the folios of all frames, if there are none. */
+export function openFolios(): i32 {
+  return Folio.open();
+}
+
+/** How many words of a page are copied and compared; 0: all. */
+export function setPageWords(words: u32): void {
+  store<u32>(CONTROL_PAGE_WORDS, words);
+}
+
+/** A folio with one reference, or -1. */
+export function allocateFolio(): f64 {
+  const folio = Folio.allocate();
+  return folio == 0 ? -1 : pfnOf(Folio.frame(folio));
+}
+
+/** Linear address of the folio (FOLIO_*) of frame `pfn`, or 0 if it has none. */
+export function folioAddress(pfn: f64): usize {
+  return Folio.normal((<u64>(<i64>pfn)) << FRAME_SHIFT);
+}
+
+export function putFolio(folio: usize): void {
+  Folio.put(folio);
+}
+
+export function lockFolio(folio: usize): void {
+  Folio.lock(folio);
+}
+
+export function unlockFolio(folio: usize): void {
+  Folio.unlock(folio);
+}
+
+/** Puts a folio into a file's page cache as page `index`; false if a page is there. */
+export function addToMapping(mapping: usize, index: f64, folio: usize): bool {
+  return Mapping.add(mapping, <u64>(<i64>index), folio);
+}
+
+/**
+ * The places that map a folio, by the reverse map: for each, up to `capacity`, u32 mm, u32 0, u64 va at `output`. Returns how many there are.
+ * The caller holds the page lock.
+ */
+export function listRmap(folio: usize, output: usize, capacity: u32): u32 {
+  store<u32>(Agent.reply(), 0);
+  store<u32>(Agent.reply(), capacity, 4);
+  Rmap.walk<ListRmap>(folio, output);
+  return load<u32>(Agent.reply());
+}
+
+/** Visitor of Rmap.walk: notes who really maps it. */
+class ListRmap {
+  one<F>(folio: usize, vma: usize, va: u64, output: usize): bool {
+    const mm = Vma.mm(vma);
+    const slot = Rmap.pageOf<F>(mm, va, folio, false);
+    if (slot == 0) return true;
+    Rmap.done(mm, slot);
+    const found = load<u32>(Agent.reply());
+    if (found < load<u32>(Agent.reply(), 4)) {
+      const record = output + ((<usize>found) << 4);
+      store<u64>(record, mm);
+      store<u64>(record, va, 8);
+    }
+    store<u32>(Agent.reply(), found + 1);
+    return true;
+  }
+}
+
+// ---- mm/notifier.ts
+
+export function registerNotifier(mm: usize, first: u64, last: u64, capacity: u32, sleeps: bool): usize {
+  return Notifiers.register(mm, first, last, capacity, sleeps);
+}
+
+export function unregisterNotifier(notifier: usize): void {
+  Notifiers.unregister(notifier);
+}
+
+export function notifyStart(mm: usize, event: u32, first: u64, last: u64): void {
+  Notifiers.start(mm, event, first, last);
+}
+
+/** False if a notifier refused. */
+export function notifyStartNonblock(mm: usize, event: u32, first: u64, last: u64): bool {
+  return Notifiers.startNonblock(mm, event, first, last);
+}
+
+export function notifyEnd(mm: usize, event: u32, first: u64, last: u64): void {
+  Notifiers.end(mm, event, first, last);
+}
+
+export function notifySecondary(mm: usize, first: u64, last: u64): void {
+  Notifiers.invalidateSecondary(mm, first, last);
+}
+
+export function notifyRelease(mm: usize): void {
+  Notifiers.release(mm);
+}
+
+export function notifierReadBegin(notifier: usize): u64 {
+  return Notifiers.readBegin(notifier);
+}
+
+export function notifierReadRetry(notifier: usize, sequence: u64): bool {
+  return Notifiers.readRetry(notifier, sequence);
+}
+
 // ---- range/: `scan` is a block drawn in layout.ts (SCAN_*); the lock of the space is the page-table lock for now
 
 /** Write-protects the present leaves of a range. */
@@ -915,6 +1041,19 @@ export function pteSame(a: u64, b: u64): bool {
 
 export function pteModify(pte: u64, prot: u32): u64 {
   return changetype<X86_64>(0).pteModify(pte, prot);
+}
+
+/** The entry of `type` (SWP_*) and offset, neither present nor none. */
+export function swpEntry(type: u32, offset: f64): u64 {
+  return changetype<X86_64>(0).swpEntry(type, <u64>(<i64>offset));
+}
+
+export function swpType(pte: u64): u32 {
+  return changetype<X86_64>(0).swpType(pte);
+}
+
+export function swpOffset(pte: u64): f64 {
+  return <f64>(<i64>changetype<X86_64>(0).swpOffset(pte));
 }
 
 /** A leaf of `level` for the page at `pa` with the rights and attributes of `prot` (PROT_*). */

@@ -26,6 +26,8 @@ export const CONTROL_DIRECTORY = 0x1020; //    u32   sparse directory: address o
 export const CONTROL_DIRECTORY_MASK = 0x1024; // u32 its number of slots, a power of two, minus one
 export const CONTROL_DIRECTORY_USED = 0x1028; // u32 its slots in use
 export const CONTROL_ORIGIN = 0x102c; //       u32   what to add to a physical address in the window, modulo 2^32
+export const CONTROL_FOLIOS = 0x1030; //       u32   folio of frame 0 (mm/folio.ts), 0 while nobody has asked for folios
+export const CONTROL_PAGE_WORDS = 0x1034; //   u32   words of a page that mm/page.ts copies and compares; 0: all 512
 export const CONTROL_FREE_HEAD = 0x1040; //    u64   free frames, a stack: low word index + 1, high word a tag against ABA
 export const CONTROL_VIRGIN = 0x1080; //       u32   index of the first frame that was never handed out
 export const CONTROL_LIVE = 0x10c0; //         u32   frames handed out now
@@ -40,6 +42,10 @@ export const CONTROL_RCU_LOCK = 0x11c0; //     u32   spinlock over the frames th
 export const CONTROL_RCU_HEAD = 0x11c4; //     u32   oldest waiting frame, index + 1
 export const CONTROL_RCU_TAIL = 0x11c8; //     u32   youngest waiting frame, index + 1
 export const CONTROL_RCU_WAITING = 0x11cc; //  u32   how many wait
+
+export const CONTROL_POOL_LOCK = 0x1200; //    u32   spinlock over the free lists of mm/pool.ts
+export const CONTROL_POOL_VMAS = 0x1204; //    u32   first free VMA, 0 when there is none
+export const CONTROL_POOL_ANON = 0x1208; //    u32   first free anon_vma
 
 export const CONTROL_CPUS = 0x1400; //         u32 × 64  address of simulated CPU n, 0 where there is none
 
@@ -99,6 +105,7 @@ export const FRAME_WAITING = 2; // unhooked, waits for a grace period before it 
 export const FRAME_BAD = 3; //     was written to while free; never handed out again
 export const FRAME_DATA = 4;
 export const FRAME_TABLE = 5;
+export const FRAME_FOLIO = 6; //   data that the mm code counts: has a folio (mm/folio.ts)
 
 /** Byte that fills a free frame: as a PTE of any format it is not present (bit 0 is clear). Linux's PAGE_POISON. */
 export const POISON = 0xaa;
@@ -147,17 +154,26 @@ export const MM_TLB_GEN = 32; //       u64   context.tlb_gen
 export const MM_CPUMASK = 40; //       u64   mm_cpumask: CPUs whose TLBs may hold translations
 export const MM_VMAS = 48; //          u32   interval tree of its VMAs by address
 export const MM_PTL = 52; //           u32   page_table_lock
-export const MM_BYTES = 64;
+export const MM_NOTIFIERS = 64; //     u32   MMU notifiers of this mm: the first one; changes at set-up only
+export const MM_NOTIFY_LOCK = 68; //   u32   spinlock over the next two (notifier_subscriptions->lock)
+export const MM_NOTIFY_ACTIVE = 72; // u32   invalidations between start and end (active_invalidate_ranges)
+export const MM_NOTIFY_SEQ = 80; //    u64   invalidate_seq: odd while one of them touches a watched interval
+export const MM_BYTES = 128;
+
+export const POOL_NEXT = 12; //        u32   in a block of mm/pool.ts that is free: the next one
 
 export const VMA_MM = 0; //            u32
 export const VMA_MAPPING = 4; //       u32   MAPPING_*, 0 for anonymous memory
 export const VMA_FLAGS = 8; //         u32   VM_*
+//           POOL_NEXT = 12            u32
 export const VMA_START = 16; //        u64   first byte
 export const VMA_END = 24; //          u64   first byte after it
-export const VMA_PGOFF = 32; //        u64   page of the mapping that VMA_START shows
+export const VMA_PGOFF = 32; //        u64   page of the mapping that VMA_START shows; of anonymous memory: its page number
 export const VMA_BY_ADDRESS = 40; //   NODE_BYTES
 export const VMA_BY_OFFSET = 72; //    NODE_BYTES
-export const VMA_BYTES = 104;
+export const VMA_BY_ANON = 104; //     NODE_BYTES
+export const VMA_ANON = 136; //        u32   ANON_*, 0 for a shared mapping
+export const VMA_BYTES = 140;
 
 // Linux's numbers (include/linux/mm.h).
 export const VM_READ = 0x1;
@@ -172,7 +188,93 @@ export const VM_MIXEDMAP = 0x10000000;
 
 export const MAPPING_LOCK = 0; //      RWLOCK_BYTES  i_mmap_rwsem
 export const MAPPING_VMAS = 16; //     u32   interval tree of the VMAs over it by page offset
-export const MAPPING_BYTES = 24;
+export const MAPPING_PAGES = 20; //    u32   its pages: address of a u32 for each, index + 1 of its frame, 0 where none is cached
+export const MAPPING_COUNT = 24; //    u32   how many pages it has
+export const MAPPING_BYTES = 28;
+
+export const ANON_VMAS = 0; //         u32   interval tree of its VMAs by page offset
+export const ANON_COUNT = 4; //        u32   how many they are
+//           POOL_NEXT = 12            u32
+export const ANON_LOCK = 16; //        RWLOCK_BYTES  anon_vma->rwsem
+export const ANON_BYTES = 32;
+
+// ---- Folios (mm/folio.ts): struct folio of one frame each ------------------------------------------------------------
+//
+// They lie in an array of their own in HEAP, made once, at the address in CONTROL_FOLIOS: a frame finds its folio by its index, META stays
+// at 16 bytes for memories that have no use for folios, and no operation allocates. The reference count is the frame's
+// (META_REFS). A line each, for the flags of neighbours change at once.
+
+export const FOLIO_LOCK = 0; //        u32   the page lock (PG_locked), a spinlock's word: 0, or who holds it
+export const FOLIO_FLAGS = 4; //       u32   PG_*
+export const FOLIO_MAPCOUNT = 8; //    u32   entries that map it (Linux's _mapcount is one less)
+export const FOLIO_MAPPING = 12; //    u32   the MAPPING_* that it is a page of, or an ANON_* plus FOLIO_ANON; 0: neither
+export const FOLIO_INDEX = 16; //      u64   its page offset there
+export const FOLIO_SWAP = 24; //       u64   its swap entry's offset, while PG_SWAPCACHE
+export const FOLIO_BACKING = 32; //    u32   address of its page's words in the backing store, 0 without one
+export const FOLIO_BYTES = 64;
+export const FOLIO_ANON = 1; //        PAGE_MAPPING_ANON
+
+export const PG_DIRTY = 1;
+export const PG_WRITEBACK = 2;
+export const PG_ANON_EXCLUSIVE = 4;
+export const PG_UPTODATE = 8;
+export const PG_SWAPCACHE = 16;
+export const PG_SWAPBACKED = 32; // without it an anonymous folio may be dropped when clean (MADV_FREE)
+export const PG_MIGRATION = 64; //  it is being migrated, or a flush of its old place is deferred
+export const PG_KSM = 128; //       PAGE_MAPPING_KSM: shared by same-page merging, never reused
+
+// ---- MMU notifiers (mm/notifier.ts): one block in HEAP each -----------------------------------------------------------
+
+export const NOTIFIER_NEXT = 0; //       u32   the next one of its mm
+export const NOTIFIER_MM = 4; //         u32
+export const NOTIFIER_LOCK = 8; //       u32   spinlock over what follows
+export const NOTIFIER_FLAGS = 12; //     u32   NOTIFIER_*
+export const NOTIFIER_FIRST = 16; //     u64   the interval that it watches
+export const NOTIFIER_LAST = 24; //      u64
+export const NOTIFIER_SEQUENCE = 32; //  u64   invalidate_seq of the last invalidation that touched it
+export const NOTIFIER_RING = 40; //      u32   address of its records, 0 without any
+export const NOTIFIER_CAPACITY = 44; //  u32   how many have room, a power of two or 0
+export const NOTIFIER_WRITTEN = 48; //   u32   records written, modulo 2^32
+export const NOTIFIER_DRAINED = 52; //   u32   and taken out
+export const NOTIFIER_DROPPED = 56; //   u32   records for which there was no room
+export const NOTIFIER_REFUSED = 60; //   u32   non-blocking starts that it refused
+export const NOTIFIER_STARTS = 64; //    u32 × MMU_EVENTS  invalidations begun, by event
+export const NOTIFIER_ENDS = 96; //      u32 × MMU_EVENTS  and ended
+export const NOTIFIER_SECONDARY = 128; // u32  flushes of secondary TLBs (arch_invalidate_secondary_tlbs)
+export const NOTIFIER_BYTES = 136;
+
+export const NOTIFIER_SLEEPS = 1; // it needs to sleep: a non-blocking start is refused
+
+export const NOTICE_KIND = 0; //    u32   NOTICE_*
+export const NOTICE_EVENT = 4; //   u32   MMU_NOTIFY_*
+export const NOTICE_FIRST = 8; //   u64   first byte
+export const NOTICE_LAST = 16; //   u64   last byte
+export const NOTICE_BYTES = 24;
+
+export const NOTICE_START = 1; //     invalidate_range_start
+export const NOTICE_END = 2; //       invalidate_range_end
+export const NOTICE_SECONDARY = 3; // arch_invalidate_secondary_tlbs
+export const NOTICE_RELEASE = 4; //   release: the mm goes
+
+// enum mmu_notifier_event (include/linux/mmu_notifier.h), in its order.
+export const MMU_NOTIFY_UNMAP = 0;
+export const MMU_NOTIFY_CLEAR = 1;
+export const MMU_NOTIFY_PROTECTION_VMA = 2;
+export const MMU_NOTIFY_PROTECTION_PAGE = 3;
+export const MMU_NOTIFY_SOFT_DIRTY = 4;
+export const MMU_NOTIFY_RELEASE = 5;
+export const MMU_NOTIFY_MIGRATE = 6;
+export const MMU_NOTIFY_EXCLUSIVE = 7;
+export const MMU_EVENTS = 8;
+
+// ---- Entries that are not present and not none (include/linux/swap.h, swapops.h): type and offset ----------------------
+
+export const SWP_SWAPFILE = 0; //                 offset: number of a swap slot
+export const SWP_MIGRATION_READ = 24; //          offset: PFN, and SWP_MIGRATION_* bits above it
+export const SWP_MIGRATION_READ_EXCLUSIVE = 25; // as that, of an anonymous page that was PG_ANON_EXCLUSIVE
+export const SWP_MIGRATION_WRITE = 26; //         the entry was writable
+export const SWP_MIGRATION_YOUNG_BIT = 40; //     SWP_MIG_YOUNG_BIT: A of the entry that was
+export const SWP_MIGRATION_DIRTY_BIT = 41; //     SWP_MIG_DIRTY_BIT: D
 
 // ---- Simulated CPUs (cpu.ts, interrupt.ts): one block in HEAP --------------------------------------------------------
 

@@ -51,6 +51,22 @@ export abstract class RwLock {
     RwLock.nameReader(p, true);
   }
 
+  /** down_read_trylock(): takes it for reading unless a writer is inside or waits. */
+  static tryReadLock(p: usize): bool {
+    Point.at(p, POINT_UPDATE);
+    let state = atomic.load<u32>(p);
+    while (RwLock.readersMayCome(state)) {
+      const seen = atomic.cmpxchg<u32>(p, state, state + READER);
+      if (seen == state) {
+        Agent.noteLock(p);
+        RwLock.nameReader(p, true);
+        return true;
+      }
+      state = seen;
+    }
+    return false;
+  }
+
   static readUnlock(p: usize): void {
     RwLock.nameReader(p, false);
     const left = Shared.sub<u32>(p, READER) - READER;

@@ -1,12 +1,18 @@
 // A VMA: a range of one mm with one set of flags, and what file stands behind it (struct vm_area_struct, include/linux/mm_types.h).
 //
-// Guarantees: it stands in two interval trees, that of its mm by address and that of its mapping by page offset, from `insert` to
-// `remove`. Who inserts or removes holds mmap_lock and, for a VMA with a mapping, i_mmap_rwsem, both for writing; in that order.
+// Guarantees: it stands in its interval trees from `insert` to `remove`: that of its mm by address, that of its mapping by page offset, and, if it
+// is private, that of its anon_vma. Who inserts or removes holds mmap_lock, i_mmap_rwsem and anon_vma->rwsem, as far as it has them, for
+// writing; in that order. Its block stays a VMA for ever (pool.ts).
 
 import {
+  CONTROL_POOL_VMAS,
+  FRAME_SHIFT,
   MAPPING_VMAS,
   MM_VMAS,
+  VM_SHARED,
+  VMA_ANON,
   VMA_BY_ADDRESS,
+  VMA_BY_ANON,
   VMA_BY_OFFSET,
   VMA_BYTES,
   VMA_END,
@@ -16,19 +22,39 @@ import {
   VMA_PGOFF,
   VMA_START,
 } from "../layout";
-import { Heap } from "../heap";
 import { RwLock } from "../lock/rwlock";
+import { AnonVma } from "./anon_vma";
 import { Interval } from "./interval";
 import { Mapping } from "./mapping";
 import { Mm } from "./mm";
+import { Pool } from "./pool";
 
 export abstract class Vma {
   /**
-   * Makes a VMA for [start, end) of `mm`, over `mapping` from page `pgoff` or anonymous, and puts it into its trees under their locks: the part
-   * of mmap_region() that is about VMAs. 0 if something is there already, or no heap is left.
+   * Makes a VMA for [start, end) of `mm`, over `mapping` from page `pgoff` or anonymous (0), and puts it into its trees under their locks: the
+   * part of mmap_region() that is about VMAs. A private one gets an anon_vma now, not with its first fault (anon_vma_prepare()), so that
+   * no fault allocates. 0 if something is there already, or no heap is left.
    */
   static declare(mm: usize, start: u64, end: u64, flags: u32, mapping: usize, pgoff: u64): usize {
-    const vma = Vma.create(mm, start, end, flags, mapping, pgoff);
+    const isPrivate = (flags & VM_SHARED) == 0;
+    const anon = isPrivate ? AnonVma.create() : 0;
+    if (isPrivate && anon == 0) return 0;
+    // vma_set_anonymous(): pages of anonymous memory are numbered by their address.
+    const offset = mapping == 0 ? start >> FRAME_SHIFT : pgoff;
+    const vma = Vma.place(Vma.create(mm, start, end, flags, mapping, offset, anon));
+    if (vma == 0 && isPrivate) AnonVma.free(anon);
+    return vma;
+  }
+
+  /** The VMA of a fork: as `vma`, which is in its trees, in `mm`, and in the same anon_vma (anon_vma_fork()). 0 as for `declare`. */
+  static fork(vma: usize, mm: usize): usize {
+    const flags = load<u32>(vma, VMA_FLAGS);
+    const anon = Vma.anon(vma);
+    return Vma.place(Vma.create(mm, Vma.start(vma), Vma.end(vma), flags, Vma.mapping(vma), Vma.pgoff(vma), anon));
+  }
+
+  /** Puts a VMA that was just made into its trees; 0, and the VMA is no more, if it cannot be. */
+  private static place(vma: usize): usize {
     if (vma == 0) return 0;
     Vma.lockTrees(vma);
     const inserted = Vma.insert(vma);
@@ -40,33 +66,37 @@ export abstract class Vma {
 
   /** Takes a VMA out of its trees and frees it. What it maps stays in the tables: zap it first. */
   static withdraw(vma: usize): void {
+    const anon = Vma.anon(vma);
     Vma.lockTrees(vma);
-    Vma.remove(vma);
+    const last = Vma.remove(vma);
     Vma.unlockTrees(vma);
+    if (last) AnonVma.free(anon);
     Vma.free(vma);
   }
 
   private static lockTrees(vma: usize): void {
     RwLock.writeLock(Mm.mmapLock(Vma.mm(vma)));
     if (Vma.mapping(vma) != 0) RwLock.writeLock(Mapping.lock(Vma.mapping(vma)));
+    if (Vma.anon(vma) != 0) RwLock.writeLock(AnonVma.lock(Vma.anon(vma)));
   }
 
   private static unlockTrees(vma: usize): void {
+    if (Vma.anon(vma) != 0) RwLock.writeUnlock(AnonVma.lock(Vma.anon(vma)));
     if (Vma.mapping(vma) != 0) RwLock.writeUnlock(Mapping.lock(Vma.mapping(vma)));
     RwLock.writeUnlock(Mm.mmapLock(Vma.mm(vma)));
   }
 
   /** A VMA for [start, end), both page-aligned, over `mapping` (0: anonymous) from page `pgoff`. 0 if no heap is left. */
-  static create(mm: usize, start: u64, end: u64, flags: u32, mapping: usize, pgoff: u64): usize {
-    const vma = Heap.allocate(VMA_BYTES);
+  static create(mm: usize, start: u64, end: u64, flags: u32, mapping: usize, pgoff: u64, anon: usize): usize {
+    const vma = Pool.take(CONTROL_POOL_VMAS, VMA_BYTES);
     if (vma == 0) return 0;
-    memory.fill(vma, 0, VMA_BYTES);
-    store<u32>(vma, <u32>mm, VMA_MM);
     store<u32>(vma, <u32>mapping, VMA_MAPPING);
     store<u32>(vma, flags, VMA_FLAGS);
     store<u64>(vma, start, VMA_START);
     store<u64>(vma, end, VMA_END);
     store<u64>(vma, pgoff, VMA_PGOFF);
+    store<u32>(vma, <u32>anon, VMA_ANON);
+    store<u32>(vma, <u32>mm, VMA_MM);
     return vma;
   }
 
@@ -76,21 +106,25 @@ export abstract class Vma {
     const last = Vma.end(vma) - 1;
     if (Interval.find(vmas, Vma.start(vma), last) != 0) return false;
     Interval.insert(vmas, vma + VMA_BY_ADDRESS, Vma.start(vma), last);
-    const mapping = Vma.mapping(vma);
-    if (mapping != 0) {
-      const pgoff = Vma.pgoff(vma);
-      Interval.insert(mapping + MAPPING_VMAS, vma + VMA_BY_OFFSET, pgoff, pgoff + Vma.pages(vma) - 1);
+    const pgoff = Vma.pgoff(vma);
+    const lastPage = pgoff + Vma.pages(vma) - 1;
+    if (Vma.mapping(vma) != 0) {
+      Interval.insert(Vma.mapping(vma) + MAPPING_VMAS, vma + VMA_BY_OFFSET, pgoff, lastPage);
     }
+    if (Vma.anon(vma) != 0) AnonVma.insert(Vma.anon(vma), vma + VMA_BY_ANON, pgoff, lastPage);
     return true;
   }
 
-  static remove(vma: usize): void {
+  /** True if its anon_vma has no VMA left. */
+  static remove(vma: usize): bool {
     Interval.remove(Vma.mm(vma) + MM_VMAS, vma + VMA_BY_ADDRESS);
     if (Vma.mapping(vma) != 0) Interval.remove(Vma.mapping(vma) + MAPPING_VMAS, vma + VMA_BY_OFFSET);
+    return Vma.anon(vma) != 0 && AnonVma.remove(Vma.anon(vma), vma + VMA_BY_ANON);
   }
 
   static free(vma: usize): void {
-    Heap.free(vma);
+    store<u32>(vma, 0, VMA_MM);
+    Pool.give(CONTROL_POOL_VMAS, vma);
   }
 
   /** The VMA of `mm` that holds `va`, or 0: vma_lookup(). */
@@ -121,6 +155,12 @@ export abstract class Vma {
   @inline
   static mapping(vma: usize): usize {
     return load<u32>(vma, VMA_MAPPING);
+  }
+
+  /** Its anon_vma, 0 if it is shared. */
+  @inline
+  static anon(vma: usize): usize {
+    return load<u32>(vma, VMA_ANON);
   }
 
   @inline

@@ -65,7 +65,10 @@ import {
   X86_SAVED_DIRTY,
   X86_SOFT_DIRTY,
   X86_SPECIAL,
+  X86_SWAP_EXCLUSIVE,
+  X86_SWAP_OFFSET,
   X86_SWAP_SOFT_DIRTY,
+  X86_SWAP_TYPE,
   X86_SWAP_UFFD_WP,
   X86_UFFD_WP,
   X86_USER,
@@ -90,6 +93,11 @@ const DEVMAP: u64 = (<u64>1) << X86_DEVMAP;
 const SAVED_DIRTY: u64 = (<u64>1) << X86_SAVED_DIRTY;
 const PKEY_MASK: u64 = (<u64>15) << X86_PKEY;
 const NX: u64 = (<u64>1) << X86_NX;
+const SWAP_SOFT_DIRTY: u64 = 1 << X86_SWAP_SOFT_DIRTY;
+const SWAP_UFFD_WP: u64 = 1 << X86_SWAP_UFFD_WP;
+const SWAP_EXCLUSIVE: u64 = 1 << X86_SWAP_EXCLUSIVE;
+/** Bits of a swap entry's offset: from X86_SWAP_OFFSET to X86_SWAP_TYPE. */
+const SWAP_OFFSET_BITS: u64 = ((<u64>1) << (X86_SWAP_TYPE - X86_SWAP_OFFSET)) - 1;
 
 /** Bits 12-51. */
 const PFN_MASK: u64 = 0x000ffffffffff000;
@@ -548,11 +556,11 @@ export class X86Tables<Depth> {
   }
 
   pteSwpSoftDirty(pte: u64): bool {
-    return (pte & (1 << X86_SWAP_SOFT_DIRTY)) != 0;
+    return (pte & SWAP_SOFT_DIRTY) != 0;
   }
 
   pteSwpUffdWp(pte: u64): bool {
-    return (pte & (1 << X86_SWAP_UFFD_WP)) != 0;
+    return (pte & SWAP_UFFD_WP) != 0;
   }
 
   ptePkey(pte: u64): u32 {
@@ -653,6 +661,50 @@ export class X86Tables<Depth> {
         : this.access(prot) | (prot & PROT_GLOBAL ? G : 0) | kept | pfn;
     // Of an entry that was RW=0, a D is that of a shadow stack and stays.
     return (pte & RW) != 0 ? this.saveDirty(modified) : this.unsaveDirty(modified);
+  }
+
+  // ---- entries that are neither present nor none (pgtable_64.h): type, and the offset inverted, so that a small one names high memory (L1TF)
+
+  /** __swp_entry_to_pte(): `type` below 32, `offset` below 2^50. */
+  swpEntry(type: u32, offset: u64): u64 {
+    return ((<u64>type) << X86_SWAP_TYPE) | ((~offset & SWAP_OFFSET_BITS) << X86_SWAP_OFFSET);
+  }
+
+  swpType(pte: u64): u32 {
+    return <u32>(pte >> X86_SWAP_TYPE);
+  }
+
+  swpOffset(pte: u64): u64 {
+    return (~pte >> X86_SWAP_OFFSET) & SWAP_OFFSET_BITS;
+  }
+
+  pteSwpMksoftDirty(pte: u64): u64 {
+    return pte | SWAP_SOFT_DIRTY;
+  }
+
+  pteSwpClearSoftDirty(pte: u64): u64 {
+    return pte & ~SWAP_SOFT_DIRTY;
+  }
+
+  pteSwpMkuffdWp(pte: u64): u64 {
+    return pte | SWAP_UFFD_WP;
+  }
+
+  pteSwpClearUffdWp(pte: u64): u64 {
+    return pte & ~SWAP_UFFD_WP;
+  }
+
+  /** The page was PG_ANON_EXCLUSIVE. */
+  pteSwpExclusive(pte: u64): bool {
+    return (pte & SWAP_EXCLUSIVE) != 0;
+  }
+
+  pteSwpMkexclusive(pte: u64): u64 {
+    return pte | SWAP_EXCLUSIVE;
+  }
+
+  pteSwpClearExclusive(pte: u64): u64 {
+    return pte & ~SWAP_EXCLUSIVE;
   }
 
   @inline

@@ -26,6 +26,8 @@ export const X86_NX = 63;
 export const X86_SWAP_SOFT_DIRTY = 1;
 export const X86_SWAP_UFFD_WP = 2;
 export const X86_SWAP_EXCLUSIVE = 3;
+export const X86_SWAP_OFFSET = 9; //      the offset, inverted, up to bit 58 (__swp_entry)
+export const X86_SWAP_TYPE = 59; //       five bits, 59-63
 
 // Page-fault error code (Intel SDM vol. 3A, figure 4-12).
 export const X86_FAULT_P = 1;

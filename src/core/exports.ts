@@ -35,6 +35,7 @@ export interface CoreExports {
   // ---- lock/rwlock.ts
 
   readLock(lock: number): void;
+  tryReadLock(lock: number): number;
   readUnlock(lock: number): void;
   writeLock(lock: number): void;
   writeUnlock(lock: number): void;
@@ -185,6 +186,33 @@ export interface CoreExports {
   firstVmaOf(mapping: number, first: bigint, last: bigint): number;
   nextVmaOf(mapping: number, vma: number, first: bigint, last: bigint): number;
 
+  forkVma(vma: number, mm: number): number;
+  openMapping(mapping: number, count: number): number;
+
+  // ---- mm/folio.ts, mm/page.ts, mm/rmap.ts
+
+  openFolios(): number;
+  setPageWords(words: number): void;
+  allocateFolio(): number;
+  folioAddress(pfn: number): number;
+  putFolio(folio: number): void;
+  lockFolio(folio: number): void;
+  unlockFolio(folio: number): void;
+  addToMapping(mapping: number, index: number, folio: number): number;
+  listRmap(folio: number, output: number, capacity: number): number;
+
+  // ---- mm/notifier.ts
+
+  registerNotifier(mm: number, first: bigint, last: bigint, capacity: number, sleeps: boolean): number;
+  unregisterNotifier(notifier: number): void;
+  notifyStart(mm: number, event: number, first: bigint, last: bigint): void;
+  notifyStartNonblock(mm: number, event: number, first: bigint, last: bigint): number;
+  notifyEnd(mm: number, event: number, first: bigint, last: bigint): void;
+  notifySecondary(mm: number, first: bigint, last: bigint): void;
+  notifyRelease(mm: number): void;
+  notifierReadBegin(notifier: number): bigint;
+  notifierReadRetry(notifier: number, sequence: bigint): number;
+
   // ---- range/
 
   wrprotectRange(space: number, scan: number): void;
@@ -284,5 +312,8 @@ export interface CoreExports {
   ptePfn(pte: bigint): number;
   pteSame(a: bigint, b: bigint): number;
   pteModify(pte: bigint, prot: number): bigint;
+  swpEntry(type: number, offset: number): bigint;
+  swpType(pte: bigint): number;
+  swpOffset(pte: bigint): number;
   makePte(pa: bigint, level: number, prot: number): bigint;
 }

@@ -60,7 +60,7 @@ export interface SharedHandle {
 }
 
 export interface FrameInfo {
-  readonly state: 'untouched' | 'free' | 'waiting' | 'bad' | 'data' | 'table';
+  readonly state: 'untouched' | 'free' | 'waiting' | 'bad' | 'data' | 'table' | 'folio';
   readonly references: number;
   /** How many times the frame was handed out. */
   readonly generation: number;
@@ -80,7 +80,7 @@ export interface Audit {
   readonly badFrame: Pfn | undefined;
 }
 
-const STATES = ['untouched', 'free', 'waiting', 'bad', 'data', 'table'] as const;
+const STATES = ['untouched', 'free', 'waiting', 'bad', 'data', 'table', 'folio'] as const;
 /** No PFN of an image is as high as this: physical addresses have at most 52 bits. */
 const BEYOND_PHYSICAL = 2 ** 40;
 
