@@ -221,9 +221,13 @@ export abstract class Cpu {
     Cpu.takeInterrupts(cpu);
   }
 
-  /** From here on nobody waits for this CPU: requests are answered when it returns to user mode. */
+  /**
+   * From here on nobody waits for this CPU: requests are answered when it returns to user mode. Who saw it in user mode waits for an answer, so
+   * what came until now gets one.
+   */
   static leaveUser(cpu: usize): void {
     Shared.store<u32>(cpu + CPU_MODE, MODE_KERNEL);
+    Cpu.takeInterrupts(cpu);
   }
 
   // ---- which mm

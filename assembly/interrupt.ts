@@ -1,9 +1,9 @@
 // Requests to invalidate that CPUs send each other, and how a CPU answers one.
 //
-// Guarantees: when a CPU has answered request number n of a sender, its TLB holds nothing that this one and those before it cover. No
-// request is lost: a CPU has a slot for each sender, with a count of requests sent and one of requests answered. The sender writes
-// the slot only while the two are equal; otherwise it only counts, and a CPU that finds more than one to answer invalidates all.
-// CPU_PENDING says which slots to look at; it may say so once too often.
+// Guarantees: when the state of a request is REQUEST_IDLE again, the CPU's TLB holds nothing that this one and those of its sender before it cover.
+// No request is lost: a CPU has a slot for each sender, which the sender writes while it is idle; a request that comes before
+// the last one is answered (nobody waited for it) makes the CPU invalidate all. CPU_PENDING says which slots to look at; it may
+// say so once too often.
 //
 // The rules by which a request is answered in part, in full or not at all are those of flush_tlb_func() (arch/x86/mm/tlb.c):
 // `tlb_gen` counts the flushes that an mm asked for, a CPU remembers up to which it is current. A partial flush is enough only if
@@ -26,20 +26,22 @@ import {
   CPU_TLB,
   MACHINE_LAZY_WB,
   REQUEST_ALL,
-  REQUEST_ANSWERED,
   REQUEST_BYTES,
   REQUEST_FIRST,
   REQUEST_GENERATION,
+  REQUEST_IDLE,
   REQUEST_LAST,
   REQUEST_MM,
-  REQUEST_SENT,
+  REQUEST_ONE,
+  REQUEST_SEVERAL,
+  REQUEST_STATE,
   REQUEST_STRIDE,
   RESULT_DIRTY,
   RESULT_SHIFT,
   SCOPE_GLOBAL,
   SCOPE_STRUCTURES,
 } from "./layout";
-import { Own } from "./assoc";
+import { Count, Own } from "./assoc";
 import { Shared } from "./atomic";
 import { Mm } from "./mm/mm";
 import { Entry } from "./pte/entry";
@@ -50,42 +52,50 @@ export abstract class Interrupts {
   /** Sends `cpu` a request of CPU `sender`, whose agent calls. */
   static send(cpu: usize, sender: u32, mm: usize, first: u64, last: u64, stride: u32, generation: u64): void {
     const request = Interrupts.slot(cpu, sender);
-    const sent = load<u32>(request, REQUEST_SENT);
-    if (Shared.load<u32>(request + REQUEST_ANSWERED) == sent) {
+    const idle = Shared.load<u32>(request + REQUEST_STATE) == REQUEST_IDLE;
+    if (idle) {
       store<u32>(request, <u32>mm, REQUEST_MM);
       store<u32>(request, stride, REQUEST_STRIDE);
       store<u64>(request, first, REQUEST_FIRST);
       store<u64>(request, last, REQUEST_LAST);
       store<u64>(request, generation, REQUEST_GENERATION);
     }
-    Shared.store<u32>(request + REQUEST_SENT, sent + 1);
+    Shared.store<u32>(request + REQUEST_STATE, idle ? REQUEST_ONE : REQUEST_SEVERAL);
     Shared.or<u64>(cpu + CPU_PENDING, (<u64>1) << sender);
   }
 
-  /** Number of the last request that CPU `sender`, whose agent calls, sent to `cpu`. */
-  @inline
-  static sent(cpu: usize, sender: u32): u32 {
-    return load<u32>(Interrupts.slot(cpu, sender), REQUEST_SENT);
-  }
-
-  /** Has `cpu` answered request `number` of CPU `sender`? */
-  @inline
-  static answered(cpu: usize, sender: u32, number: u32): bool {
-    return <i32>(Shared.load<u32>(Interrupts.slot(cpu, sender) + REQUEST_ANSWERED) - number) >= 0;
+  /** Waits until `cpu`, which is in user mode or on its way out, has answered what CPU `sender`, whose agent calls, sent it. */
+  static awaitAnswer(cpu: usize, sender: u32): void {
+    const p = Interrupts.slot(cpu, sender) + REQUEST_STATE;
+    let state = Shared.load<u32>(p);
+    while (state != REQUEST_IDLE) state = Shared.awaitChange<u32>(p, state);
   }
 
   /** Answers all that is pending. The agent that runs `cpu` calls, between two accesses. */
   static take(cpu: usize): void {
     for (let pending = Shared.exchange<u64>(cpu + CPU_PENDING, 0); pending != 0; pending &= pending - 1) {
-      const request = Interrupts.slot(cpu, <u32>ctz(pending));
-      const sent = Shared.load<u32>(request + REQUEST_SENT);
-      const waiting = sent - load<u32>(request, REQUEST_ANSWERED);
-      if (waiting == 0) continue;
-      store<u64>(cpu, load<u64>(cpu, CPU_INTERRUPTS) + 1, CPU_INTERRUPTS);
-      if (waiting > 1) Interrupts.catchUp(cpu);
-      else Interrupts.answer(cpu, request);
-      Shared.store<u32>(request + REQUEST_ANSWERED, sent);
+      Interrupts.respond(cpu, Interrupts.slot(cpu, <u32>ctz(pending)));
     }
+  }
+
+  /**
+   * Answers one sender. The state stays REQUEST_ONE meanwhile, so that REQUEST_SEVERAL in its place says that a request came after this
+   * answer began.
+   */
+  private static respond(cpu: usize, request: usize): void {
+    const p = request + REQUEST_STATE;
+    let state = Shared.load<u32>(p);
+    while (state != REQUEST_IDLE) {
+      Count.one(cpu + CPU_INTERRUPTS);
+      if (state == REQUEST_ONE) Interrupts.answer(cpu, request);
+      else {
+        Shared.store<u32>(p, REQUEST_ONE);
+        Interrupts.catchUp(cpu);
+      }
+      state = Shared.compareExchange<u32>(p, REQUEST_ONE, REQUEST_IDLE);
+      if (state == REQUEST_ONE) break;
+    }
+    Shared.wake(p);
   }
 
   /** Invalidates a range, or all for REQUEST_ALL, of the mm that `cpu` has loaded, as far as it is not current: flush_tlb_func(). */

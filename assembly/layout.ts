@@ -297,10 +297,12 @@ export const REQUEST_STRIDE = 4; //      u32   log2 of the step, or REQUEST_ALL
 export const REQUEST_FIRST = 8; //       u64
 export const REQUEST_LAST = 16; //       u64
 export const REQUEST_GENERATION = 24; // u64   tlb_gen that the mm has with this flush
-export const REQUEST_SENT = 32; //       u32   requests of this sender so far
-export const REQUEST_ANSWERED = 36; //   u32   and those of them that are answered
+export const REQUEST_STATE = 32; //      u32   REQUEST_IDLE, ...
 export const REQUEST_BYTES = 40;
 export const REQUEST_ALL = 64; // in place of a stride: all of the mm
+export const REQUEST_IDLE = 0; //    answered: the sender may write the slot
+export const REQUEST_ONE = 1; //     waits for an answer
+export const REQUEST_SEVERAL = 2; // further ones of this sender came meanwhile, of which nothing is noted: invalidate all
 
 export const MODE_KERNEL = 0; // makes no user access; requests may wait
 export const MODE_USER = 1; //   answers between two accesses

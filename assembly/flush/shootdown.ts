@@ -1,8 +1,17 @@
 // Shootdown: an mm's flush, carried out in the TLB of every CPU that may hold its translations.
 //
 // Guarantees: when a flush returns, no CPU makes another access through an entry that it covers, and none is in flight; unless it was posted,
-// which promises nothing (the half-wrong machine of the scenarios). Whoever waits answers its own interrupts meanwhile, as a kernel CPU
-// does with interrupts on, so two CPUs that flush at once do not wait for each other for ever.
+// which promises nothing (the half-wrong machine of the scenarios). A CPU that flushes is not in user mode, and who is not in user
+// mode is not waited for: so two that flush at once do not wait for each other for ever.
+//
+//   who flushes                       the CPU
+//   -----------                       -------
+//   note the request                  leaveUser:  mode = kernel         enterUser:  mode = user
+//   pending |= sender                             answer what pends                 answer what pends
+//   mode user?  wait for the answer                                                 access
+//
+// Each side writes first and reads then. Whoever flushes and sees user mode has a CPU before it that will see the request: between two
+// accesses, or when it leaves. Whoever sees kernel mode knows that it answers before its next access.
 //
 // Source: flush_tlb_mm_range(), native_flush_tlb_multi() in arch/x86/mm/tlb.c.
 // The order is Linux's: the entries have changed, then the generation grows, then the CPU mask is read (inc_mm_tlb_gen).
@@ -35,8 +44,7 @@ export abstract class Shootdown {
       const id = <u32>ctz(left);
       const cpu = Cpu.at(id);
       // A lazy CPU makes no user access, and compares generations before it makes one again (leaveLazy).
-      const skipped = !freedTables && (options & SHOOT_SKIP_LAZY) != 0 && Shared.load<u32>(cpu + CPU_LAZY) != 0;
-      if (cpu == 0 || skipped) {
+      if (cpu == 0 || (!freedTables && (options & SHOOT_SKIP_LAZY) != 0 && Shared.load<u32>(cpu + CPU_LAZY) != 0)) {
         targets &= ~((<u64>1) << id);
         continue;
       }
@@ -44,17 +52,11 @@ export abstract class Shootdown {
       ++asked;
     }
     if ((options & SHOOT_POSTED) == 0) {
-      for (let left = targets; left != 0; left &= left - 1) Shootdown.wait(self, Cpu.at(<u32>ctz(left)), sender);
+      for (let left = targets; left != 0; left &= left - 1) {
+        const cpu = Cpu.at(<u32>ctz(left));
+        if (Shared.load<u32>(cpu + CPU_MODE) == MODE_USER) Interrupts.awaitAnswer(cpu, sender);
+      }
     }
     return asked;
-  }
-
-  /** Until `cpu` has answered, or is where it makes no user access before it has. */
-  private static wait(self: usize, cpu: usize, sender: u32): void {
-    const number = Interrupts.sent(cpu, sender);
-    while (!Interrupts.answered(cpu, sender, number)) {
-      if (Shared.load<u32>(cpu + CPU_MODE) != MODE_USER) return;
-      Cpu.takeInterrupts(self);
-    }
   }
 }

@@ -3,6 +3,7 @@
 // Guarantees: outside `Cpu.step` no call suspends, so a test may prepare and look at memory through the same instance. A CPU's next
 // access is known before it happens (`pending`).
 
+import { createHash } from 'node:crypto';
 import { type CoreExports, layout, makeRig, type Rig, type RigOptions } from './core.ts';
 
 export type Call = (core: CoreExports) => number | bigint | undefined;
@@ -199,4 +200,101 @@ function alternatives(cpus: Cpu[]): string[] {
   const choices = cpus[chooser]?.pending?.choices ?? 0;
   if (choices > 0) return Array.from({ length: choices }, (_, n) => `${chooser}${n === 0 ? '' : LETTERS[n]}`);
   return cpus.map((_, n) => `${n}`).filter((_, n) => cpus[n]?.runnable);
+}
+
+/**
+ * Comes to every state that the CPUs can reach, once each: what `interleave` shows, without going the same way twice. `check` looks at
+ * where they end, with one schedule that leads there. The memory is as before afterwards.
+ */
+export function everyState(
+  rig: Rig,
+  make: () => Cpu[],
+  check: (cpus: Cpu[], schedule: string) => void,
+): { states: number; ends: number } {
+  const cpus = make();
+  const memory = new Snapshots(rig, cpus);
+  const seen = new Set<string>();
+  let ends = 0;
+  const visit = (schedule: string): void => {
+    const key = memory.key();
+    if (seen.has(key)) return;
+    seen.add(key);
+    const open = alternatives(cpus);
+    if (open.length === 0) {
+      if (cpus.some((cpu) => !cpu.done)) throw new Error(`deadlock after ${schedule}`);
+      ends++;
+      check(cpus, schedule);
+      return;
+    }
+    const here = memory.save();
+    for (const option of open) {
+      cpus[Number.parseInt(option, 10)]?.step(Math.max(0, LETTERS.indexOf(option.at(-1) as string)));
+      visit(schedule + option);
+      memory.restore(here);
+    }
+  };
+  visit('');
+  for (const cpu of cpus) cpu.free();
+  return { states: seen.size, ends };
+}
+
+/** Agent blocks are large, and what a call of a test uses of one is at its beginning. */
+const AGENT_USED_BYTES = 0x400;
+
+/** All that decides how the CPUs go on: memory, and of each stack what is in use. */
+class Snapshots {
+  private readonly rig: Rig;
+  private readonly cpus: Cpu[];
+  /** Where from and where to, in words. */
+  private readonly parts: [number, number][];
+
+  constructor(rig: Rig, cpus: Cpu[]) {
+    this.rig = rig;
+    this.cpus = cpus;
+    const agent = layout.AGENTS + rig.agent * layout.AGENT_BYTES;
+    const cuts = cpus.map(({ buffer }) => buffer).sort((a, b) => a - b);
+    const starts = [rig.heap, ...cuts.map((cut) => cut + BUFFER_BYTES)];
+    this.parts = [
+      [layout.CONTROL, layout.CONTROL + 0x1000],
+      [agent, agent + AGENT_USED_BYTES],
+      ...starts.map((start, n): [number, number] => [start, cuts[n] ?? rig.heapEnd]),
+      [rig.meta, rig.bytes.length],
+    ].map(([from, to]) => [(from as number) / 4, (to as number) / 4]);
+  }
+
+  key(): string {
+    const hash = createHash('sha1');
+    for (const [from, to] of this.parts) hash.update(this.rig.u32.subarray(from, to));
+    for (const cpu of this.cpus) {
+      hash.update(JSON.stringify([cpu.pending, cpu.seen, cpu.results.map(String)]));
+      hash.update(this.stack(cpu));
+    }
+    return hash.digest('base64');
+  }
+
+  save() {
+    const words = this.parts.map(([from, to]) => this.rig.u32.slice(from, to));
+    const cpus = this.cpus.map((cpu) => {
+      const { pending, seen, choice, results } = cpu;
+      return { pending, seen, choice, results: [...results], stack: this.stack(cpu).slice() };
+    });
+    return { words, cpus };
+  }
+
+  restore({ words, cpus }: ReturnType<Snapshots['save']>): void {
+    for (const [n, [from]] of this.parts.entries()) this.rig.u32.set(words[n] as Uint32Array, from);
+    for (const [n, { pending, seen, choice, results, stack }] of cpus.entries()) {
+      const cpu = this.cpus[n] as Cpu;
+      Object.assign(cpu, { pending, seen, choice });
+      cpu.results.splice(0, cpu.results.length, ...results);
+      this.rig.u32.set(stack, cpu.buffer / 4);
+    }
+  }
+
+  /** What Asyncify wrote: above its stack pointer nothing counts. */
+  private stack(cpu: Cpu): Uint32Array {
+    const from = cpu.buffer / 4;
+    const top = cpu.done ? from : (this.rig.u32[from] as number) / 4;
+    return this.rig.u32.subarray(from, top);
+  }
 }
