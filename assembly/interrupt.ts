@@ -54,11 +54,11 @@ export abstract class Interrupts {
     const request = Interrupts.slot(cpu, sender);
     const idle = Shared.load<u32>(request + REQUEST_STATE) == REQUEST_IDLE;
     if (idle) {
-      store<u32>(request, <u32>mm, REQUEST_MM);
-      store<u32>(request, stride, REQUEST_STRIDE);
-      store<u64>(request, first, REQUEST_FIRST);
-      store<u64>(request, last, REQUEST_LAST);
-      store<u64>(request, generation, REQUEST_GENERATION);
+      Shared.quietStore<u32>(request + REQUEST_MM, <u32>mm);
+      Shared.quietStore<u32>(request + REQUEST_STRIDE, stride);
+      Shared.quietStore<u64>(request + REQUEST_FIRST, first);
+      Shared.quietStore<u64>(request + REQUEST_LAST, last);
+      Shared.quietStore<u64>(request + REQUEST_GENERATION, generation);
     }
     Shared.store<u32>(request + REQUEST_STATE, idle ? REQUEST_ONE : REQUEST_SEVERAL);
     Shared.or<u64>(cpu + CPU_PENDING, (<u64>1) << sender);
@@ -130,7 +130,7 @@ export abstract class Interrupts {
 
   private static answer(cpu: usize, request: usize): void {
     const mm = <usize>load<u32>(cpu, CPU_MM);
-    if (mm == 0 || load<u32>(request, REQUEST_MM) != <u32>mm) return;
+    if (mm == 0 || Shared.quietLoad<u32>(request + REQUEST_MM) != <u32>mm) return;
     if (Shared.load<u32>(cpu + CPU_LAZY) != 0) {
       // It runs a kernel thread and keeps the mm for later: it gives it up instead (switch_mm(init_mm)).
       Mm.clearCpu(mm, load<u32>(cpu, CPU_ID));
@@ -138,10 +138,10 @@ export abstract class Interrupts {
       store<u32>(cpu, 0, CPU_MM);
       return;
     }
-    const first = load<u64>(request, REQUEST_FIRST);
-    const last = load<u64>(request, REQUEST_LAST);
-    const stride = load<u32>(request, REQUEST_STRIDE);
-    Interrupts.flush(cpu, first, last, stride, load<u64>(request, REQUEST_GENERATION));
+    const first = Shared.quietLoad<u64>(request + REQUEST_FIRST);
+    const last = Shared.quietLoad<u64>(request + REQUEST_LAST);
+    const stride = Shared.quietLoad<u32>(request + REQUEST_STRIDE);
+    Interrupts.flush(cpu, first, last, stride, Shared.quietLoad<u64>(request + REQUEST_GENERATION));
   }
 
   @inline
