@@ -61,6 +61,11 @@ export interface FlushOptions {
   readonly ceiling?: number;
 }
 
+/** MACHINE_*; undefined if there is no such machine. */
+export function dirtyMachineNumber(machine: string): number | undefined {
+  return Object.hasOwn(MACHINES, machine) ? MACHINES[machine as DirtyMachine] : undefined;
+}
+
 /** What a user access came to. */
 export type UserAccess = { readonly kind: 'done'; readonly value: bigint } | { readonly kind: 'fault' };
 
@@ -135,7 +140,7 @@ export class Cpu {
   /** CPU `id`, 0 to 63. @throws RangeError if `id` or `machine` is none, or there is no room. */
   constructor(memory: PhysicalMemory, id: number, tlb: Tlb, machine: DirtyMachine = 'recheck') {
     if (!Number.isInteger(id) || id < 0 || id > 63) throw new RangeError(`"id" must be from 0 to 63, got ${id}`);
-    const kind = MACHINES[machine];
+    const kind = dirtyMachineNumber(machine);
     if (kind === undefined) {
       throw new RangeError(`"machine" must be one of ${Object.keys(MACHINES).join(', ')}, got ${String(machine)}`);
     }
