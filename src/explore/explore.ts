@@ -1,0 +1,300 @@
+// Explores a litmus program: every interleaving of the code that ships, and what it says about each invariant.
+//
+// Guarantees: "holds" is said only of an invariant that no execution violates, after a search that ended by itself; a search that hit a
+// bound says "unknown" and which bound. A violation comes with a shortest schedule (in steps; see `shortest`), which was replayed from the
+// start before it is reported. The outcomes are those of all executions. Nothing is printed here.
+
+import { CONTROL_BAD_FREE } from '../../assembly/layout.ts';
+import {
+  FIRST_INVARIANT,
+  INVARIANT_ASID,
+  INVARIANT_LOCKS,
+  INVARIANT_NOUAF,
+  INVARIANT_NOWALK,
+} from '../../assembly/litmus/ops_bits.ts';
+import { compileCore } from '../core/compile.ts';
+import { holds } from '../litmus/condition.ts';
+import type { LitmusProgram } from '../litmus/program.ts';
+import { observe } from '../litmus/world.ts';
+import { Futures } from './futures.ts';
+import { Machine, Restart } from './machine.ts';
+import { DEADLOCK, type Found, type Move, Search, type Watch } from './search.ts';
+import { type Local, StateSpace } from './space.ts';
+import { Fingerprints, Xoshiro } from './visited.ts';
+
+export interface ExploreOptions {
+  /** Partial-order reduction. Default true. Without it, the search meets every state. */
+  readonly reduce?: boolean;
+  /** Look for a shortest schedule of each violation, in a second search without reduction. Default true. */
+  readonly shortest?: boolean;
+  /** Most states; default 50 million. */
+  readonly maxStates?: number;
+  /** Most transitions; default no bound. */
+  readonly maxTransitions?: number;
+  /** Most milliseconds; default no bound. */
+  readonly timeoutMs?: number;
+  /** Most bytes of the set of visited states; default 2 GiB. */
+  readonly memoryBytes?: number;
+  /** Called about every 16,384 transitions; true ends the search. */
+  readonly onProgress?: (progress: Progress) => boolean | undefined;
+}
+
+export interface Progress {
+  readonly states: number;
+  readonly transitions: number;
+  readonly seconds: number;
+}
+
+export interface Verdict {
+  readonly invariant: string;
+  readonly verdict: 'holds' | 'violated' | 'unknown';
+  /** Of a violation: the moves from the start to it. */
+  readonly schedule: readonly Move[] | undefined;
+}
+
+export interface Outcome {
+  /** `name=value`, in the order of the program's `observed`. */
+  readonly text: string;
+  readonly values: readonly bigint[];
+}
+
+export interface ExploreResult {
+  readonly program: LitmusProgram;
+  readonly verdicts: readonly Verdict[];
+  /** All outcomes there are, sorted by text. */
+  readonly outcomes: readonly Outcome[];
+  readonly states: number;
+  readonly transitions: number;
+  readonly seconds: number;
+  /** Did the search end by itself? */
+  readonly exhaustive: boolean;
+  /** What ended it otherwise. */
+  readonly stopped: Found['stopped'];
+  /** Bound of the probability that a state was left out, taken for another. */
+  readonly omission: number;
+  readonly visitedBytes: number;
+  /** Longest path, in steps. */
+  readonly depth: number;
+  /** How often the core ran; every other step was one that it had made before. */
+  readonly runs: number;
+}
+
+/** Invariants that no scenario declares: the machine watches them, or the end of every execution shows them. */
+const BUILT_IN: readonly (readonly [number, string])[] = [
+  [INVARIANT_NOUAF, 'NOUAF'],
+  [INVARIANT_ASID, 'ASID'],
+  [INVARIANT_NOWALK, 'NOWALK'],
+  [INVARIANT_LOCKS, 'LOCKS'],
+];
+const FLUSH_OWED = 33;
+const DOUBLE_FREE = 34;
+const CONDITION = 35;
+const AT_THE_END: readonly (readonly [number, string])[] = [
+  [DEADLOCK, 'DEADLOCK'],
+  [FLUSH_OWED, 'FLUSH-OWED'],
+  [DOUBLE_FREE, 'DOUBLE-FREE'],
+];
+/** Random executions by which futures are known before the search. */
+const WALKS = 48;
+const LONGEST_WALK = 5000;
+
+/**
+ * Explores `program`. @throws RangeError if it needs more room or shared words than there are.
+ */
+export async function explore(program: LitmusProgram, options: ExploreOptions = {}): Promise<ExploreResult> {
+  return new Explorer(new Machine(program, await compileCore('explore')), options).run();
+}
+
+export class Explorer {
+  readonly #machine: Machine;
+  readonly #options: ExploreOptions;
+  readonly #began = performance.now();
+  readonly #outcomes = new Map<string, Outcome>();
+  readonly #violated = new Map<number, readonly Move[]>();
+  #space: StateSpace;
+  #futures: Futures;
+  #search: Search;
+  #initial: Uint32Array = new Uint32Array(0);
+  #met = false;
+
+  constructor(machine: Machine, options: ExploreOptions = {}) {
+    this.#machine = machine;
+    this.#options = options;
+    [this.#space, this.#futures, this.#search] = this.#anew();
+  }
+
+  get program(): LitmusProgram {
+    return this.#machine.instance.program;
+  }
+
+  run(): ExploreResult {
+    const { reduce = true, shortest = true } = this.#options;
+    const found = this.#settled(() => {
+      this.#warmUp();
+      for (;;) {
+        this.#outcomes.clear();
+        this.#met = false;
+        const known = this.#futures.grew;
+        const result = this.#search.depthFirst(this.#initial, reduce, this.#limits(), this.#watch());
+        if (!reduce || this.#futures.grew === known || result.stopped !== undefined) return result;
+      }
+    });
+    for (const [n, moves] of found.violations) this.#violated.set(n, moves);
+    if (found.deadlock !== undefined) this.#violated.set(DEADLOCK, found.deadlock);
+    if (shortest && this.#violated.size > 0) this.#shorten();
+    return this.#result(found);
+  }
+
+  // ---- until no word turns out to be shared that was not taken for one
+
+  #settled<T>(attempt: () => T): T {
+    for (;;) {
+      try {
+        this.#machine.reset();
+        [this.#space, this.#futures, this.#search] = this.#anew();
+        this.#violated.clear();
+        this.#initial = this.#space.initial();
+        for (let c = 0; c < this.#space.cpus; c++) this.#futures.noteLocal(this.#localOf(this.#initial, c));
+        return attempt();
+      } catch (error) {
+        if (!(error instanceof Restart)) throw error;
+      }
+    }
+  }
+
+  #anew(): [StateSpace, Futures, Search] {
+    const space = new StateSpace(this.#machine);
+    const afterwards = this.#machine.instance.program.afterwards === undefined ? -1 : space.cpus - 1;
+    const futures = new Futures(space, afterwards);
+    return [space, futures, new Search(space, futures, new Fingerprints(), afterwards)];
+  }
+
+  /** Random executions, by which most shared words and most of the futures are met. */
+  #warmUp(): void {
+    const random = new Xoshiro(1);
+    for (let walk = 0; walk < WALKS; walk++) {
+      const state = this.#initial.slice();
+      for (let n = 0; n < LONGEST_WALK; n++) {
+        const enabled = this.#search.enabled(state, 0);
+        if (enabled === 0) break;
+        const members = membersOf(enabled);
+        const c = members[random.below(members.length)] as number;
+        const local = this.#localOf(state, c);
+        const effect = this.#space.step(state, 0, c, local.choices > 0 ? random.below(local.choices) : 0);
+        this.#futures.noteEffect(local, effect);
+        this.#space.apply(state, 0, c, effect);
+        this.#futures.noteLocal(this.#localOf(state, c));
+      }
+    }
+  }
+
+  /** A shortest schedule for each violation that has one within the bounds. */
+  #shorten(): void {
+    const wanted = new Set(this.#violated.keys());
+    const seen = new Set<number>();
+    const found = this.#search.breadthFirst(this.#initial, wanted, this.#limits(), {
+      ...this.#watch(),
+      ended: (state, at, moves) => {
+        for (const n of this.#judgeEnd(state, at)) {
+          if (seen.has(n)) continue;
+          seen.add(n);
+          this.#violated.set(n, moves());
+          wanted.delete(n);
+        }
+      },
+    });
+    for (const [n, moves] of found.violations) if (this.#violated.has(n)) this.#violated.set(n, moves);
+    if (found.deadlock !== undefined) this.#violated.set(DEADLOCK, found.deadlock);
+  }
+
+  #watch(): Watch {
+    const { onProgress } = this.#options;
+    return {
+      tick: (states, transitions) => onProgress?.({ states, transitions, seconds: this.#seconds() }) === true,
+      ended: (state, at, moves) => {
+        for (const n of this.#judgeEnd(state, at)) if (!this.#violated.has(n)) this.#violated.set(n, moves());
+      },
+    };
+  }
+
+  /** Looks at a state in which all CPUs have ended: notes its outcome, returns what it violates. */
+  #judgeEnd(state: Uint32Array, at: number): number[] {
+    this.#space.load(state, at);
+    const { program } = this;
+    const values = program.observed.map((what) => observe(this.#machine, this.#machine.instance, what));
+    const text = program.observed.map(({ name }, n) => `${name}=${values[n]}`).join(' ');
+    this.#outcomes.set(text, { text, values });
+    const violated: number[] = [];
+    const { view, instance } = this.#machine;
+    for (const pending of instance.flushPending) if (view.getUint32(pending, true) !== 0) violated.push(FLUSH_OWED);
+    if (view.getUint32(CONTROL_BAD_FREE, true) !== 0) violated.push(DOUBLE_FREE);
+    const { condition } = program;
+    if (condition !== undefined) {
+      const met = holds(condition.term, values);
+      if (met) this.#met = true;
+      if ((condition.quantifier === '~exists' && met) || (condition.quantifier === 'forall' && !met))
+        violated.push(CONDITION);
+    }
+    return violated;
+  }
+
+  #result(found: Found): ExploreResult {
+    const { program } = this;
+    const exhaustive = found.stopped === undefined;
+    const names: (readonly [number, string])[] = [
+      ...program.invariants.map((name, n): [number, string] => [FIRST_INVARIANT + n, name]),
+      ...BUILT_IN,
+      ...AT_THE_END,
+    ];
+    const { condition } = program;
+    if (condition !== undefined && condition.quantifier !== 'exists') names.push([CONDITION, condition.text]);
+    const verdicts = names.map(([n, invariant]): Verdict => {
+      const schedule = this.#violated.get(n);
+      if (schedule !== undefined) return { invariant, verdict: 'violated', schedule };
+      return { invariant, verdict: exhaustive ? 'holds' : 'unknown', schedule: undefined };
+    });
+    if (condition?.quantifier === 'exists') {
+      const verdict = this.#met ? 'holds' : exhaustive ? 'violated' : 'unknown';
+      verdicts.push({ invariant: condition.text, verdict, schedule: undefined });
+    }
+    return {
+      program,
+      verdicts,
+      outcomes: [...this.#outcomes.values()].sort((a, b) => (a.text < b.text ? -1 : 1)),
+      states: found.states,
+      transitions: found.transitions,
+      seconds: this.#seconds(),
+      exhaustive,
+      stopped: found.stopped,
+      omission: found.omission,
+      visitedBytes: found.visitedBytes,
+      depth: found.deepest,
+      runs: this.#space.runs,
+    };
+  }
+
+  #limits() {
+    const {
+      maxStates = 50e6,
+      maxTransitions = Number.POSITIVE_INFINITY,
+      timeoutMs,
+      memoryBytes = 2 ** 31,
+    } = this.#options;
+    const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs;
+    return { states: maxStates, transitions: maxTransitions, deadline, memoryBytes };
+  }
+
+  #seconds(): number {
+    return (performance.now() - this.#began) / 1000;
+  }
+
+  #localOf(state: Uint32Array, c: number): Local {
+    return this.#space.locals[state[c] as number] as Local;
+  }
+}
+
+function membersOf(set: number): number[] {
+  const members: number[] = [];
+  for (let left = set; left !== 0; left &= left - 1) members.push(31 - Math.clz32(left & -left));
+  return members;
+}

@@ -1,0 +1,329 @@
+// The machine that is explored: one instance of the core's explore build that runs every simulated CPU, one step at a time.
+//
+// Guarantees: a step is one access to a word that several CPUs share, with all that the CPU does on its own up to the next one. What a
+// step depends on is known (`Step.reads`), what it changed is known (`Step.writes`), and everything else it touched belongs to its CPU
+// alone. So the same CPU in the same local state that reads the same values makes the same step: space.ts remembers it.
+//
+// **What is shared is found out.** A word counts as its first user's own, and accesses to it as no steps, until another CPU touches it
+// where one of the two writes; words that are only ever read stay no steps. When a word turns out to be shared, what was explored
+// before rests on a mistake: `Restart` is thrown, the word is a step from then on, and the exploration begins anew. The final one
+// has met no such word, which is what makes it right: had another execution used it, an equivalent one would have been met.
+//
+// Words are handled in granules of 8 bytes. Asyncify: see `assembly/point.ts`; a CPU that is suspended is its block, its TLB, its
+// agent's notes, its granules, and the used part of its stack buffer.
+
+import {
+  AGENT_BYTES,
+  AGENT_LOCKS,
+  AGENTS,
+  CPU_ASID,
+  CPU_GENERATION,
+  CPU_MM,
+  ENTRY_BYTES,
+  ENTRY_STAMP,
+  HEAP,
+  LITMUS_BYTES,
+  LITMUS_ENDED,
+  LITMUS_FAILED,
+  LITMUS_PC,
+  LITMUS_REGISTERS,
+  LITMUS_RETRY,
+  LITMUS_SCRATCH,
+  LITMUS_STATE,
+  POINT_ATOMIC,
+  POINT_CHANGE,
+  POINT_CHANGE_WIDE,
+  POINT_JOINED,
+  POINT_LOAD,
+  POINT_LOCK,
+  POINT_READ_LOCK,
+  POINT_WRITE_LOCK,
+  TLB_HINTS_AT,
+  TLB_HINTS_MASK,
+} from '../../assembly/layout.ts';
+import { FIRST_ARGUMENT, OP_CALL, REG_FAULT_VA, REGISTERS } from '../../assembly/litmus/ops_bits.ts';
+import { compileCore } from '../core/compile.ts';
+import type { CoreExports } from '../core/exports.ts';
+import { createCoreMemory, instantiateCore } from '../core/instantiate.ts';
+import type { LitmusProgram } from '../litmus/program.ts';
+import { type Instance, type InstanceCpu, LITMUS_TLB_WAYS, type LitmusHost, setUp } from '../litmus/world.ts';
+import { layOut } from '../machine/layout.ts';
+
+const FRAMES = 128;
+const HEAP_BYTES = 512 * 1024;
+const STACK_BYTES = 4096;
+/** More accesses than any step makes on its own: beyond it a CPU runs in a circle without ever meeting another. */
+const MOST_QUIET = 1_000_000;
+
+/** Kind of the point of a choice of the environment. */
+export const POINT_CHOICE = 64;
+
+/** What a granule is to the machine. */
+const UNTOUCHED = 0;
+const CONSTANT = 1; // several CPUs read it and nobody writes
+const SHARED = 2;
+const READ_BY = 16; // + CPU: that CPU alone reads it
+const OWNED_BY = 32; // + CPU: that CPU alone reads and writes it
+
+/** Thrown when a granule turns out to be shared: all that was explored is to be forgotten. */
+export class Restart extends Error {}
+
+/** Where a CPU stands that is suspended or has ended. */
+export interface Pending {
+  /** POINT_*, or POINT_CHOICE; 0: it has ended. */
+  kind: number;
+  /** Granule of the access to come; -1 for choices and atomic blocks. */
+  granule: number;
+  /** Byte within the granule. */
+  offset: number;
+  /** Alternatives of a choice. */
+  choices: number;
+}
+
+/** What a step did beside changing its CPU. */
+export interface Step {
+  /** Shared granules it touched, in order of first touch; with the pending one first. */
+  readonly granules: number[];
+  /** For each: did it write? */
+  readonly written: boolean[];
+  /** Invariants violated, a bit each. */
+  fails: number;
+  readonly pending: Pending;
+}
+
+interface Asyncify {
+  asyncify_start_unwind(buffer: number): void;
+  asyncify_stop_unwind(): void;
+  asyncify_start_rewind(buffer: number): void;
+  asyncify_stop_rewind(): void;
+}
+
+export interface MachineCpu extends InstanceCpu {
+  readonly agent: number;
+  readonly stack: number;
+  /** Words (u32 indices) that are this CPU's alone, in ranges [first, end). */
+  readonly ranges: readonly (readonly [number, number])[];
+}
+
+export class Machine implements LitmusHost {
+  readonly core: CoreExports;
+  readonly view: DataView;
+  readonly u32: Uint32Array;
+  readonly instance: Instance;
+  readonly cpus: readonly MachineCpu[];
+  /** Granules that each CPU owns, in the order in which that was found. */
+  readonly owned: number[][];
+  readonly #initial: Uint32Array;
+  readonly #classes: Uint8Array;
+  readonly #asyncify: Asyncify;
+
+  #running = -1;
+  #rewinding = false;
+  #choice = 0;
+  #quiet = 0;
+  #step: Step = { granules: [], written: [], fails: 0, pending: { kind: 0, granule: -1, offset: 0, choices: 0 } };
+
+  static async create(program: LitmusProgram): Promise<Machine> {
+    return new Machine(program, await compileCore('explore'));
+  }
+
+  constructor(program: LitmusProgram, module: object) {
+    const regions = layOut(FRAMES * 4096, HEAP_BYTES);
+    const memory = createCoreMemory(regions.end, true);
+    this.core = instantiateCore(module, memory, {
+      suspend: (address, kind) => this.#suspend(address >>> 0, kind),
+      choose: (n) => this.#choose(n >>> 0),
+    });
+    this.#asyncify = this.core as unknown as Asyncify;
+    this.view = new DataView(memory.buffer);
+    this.u32 = new Uint32Array(memory.buffer);
+    this.#classes = new Uint8Array(memory.buffer.byteLength >>> 3);
+    this.core.initialize(regions.frames, regions.ram, regions.meta, 0, regions.heap, regions.heapEnd);
+    this.core.attach(false);
+    this.instance = setUp(this, program);
+    this.cpus = this.instance.cpus.map((cpu, n) => this.#prepare(cpu, n));
+    this.owned = this.cpus.map(() => []);
+    this.#initial = this.u32.slice(HEAP >> 2);
+    this.#low = this.u32.slice(0, HEAP >> 2);
+  }
+  readonly #low: Uint32Array;
+
+  /** Everything as at the start, but for what was learnt of granules. */
+  reset(): void {
+    this.u32.set(this.#low, 0);
+    this.u32.set(this.#initial, HEAP >> 2);
+    for (const granules of this.owned) granules.length = 0;
+    for (let g = 0; g < this.#classes.length; g++) {
+      const known = this.#classes[g] as number;
+      if (known > SHARED) this.#classes[g] = UNTOUCHED;
+    }
+  }
+
+  /** A word as it is at the start. */
+  initially(word: number): number {
+    return (word < HEAP >> 2 ? this.#low[word] : this.#initial[word - (HEAP >> 2)]) as number;
+  }
+
+  /** Runs CPU `c` from the start of its program to its first step. */
+  begin(c: number): Step {
+    return this.#run(c, false);
+  }
+
+  /** Makes the pending step of CPU `c`, whose local state and whose shared granules are in memory; `choice`: of a choice, which. */
+  step(c: number, choice: number): Step {
+    this.#choice = choice;
+    return this.#run(c, true);
+  }
+
+  #run(c: number, resumes: boolean): Step {
+    const cpu = this.cpus[c] as MachineCpu;
+    const step = this.#step;
+    step.granules.length = 0;
+    step.written.length = 0;
+    step.fails = 0;
+    step.pending.kind = 0;
+    step.pending.granule = -1;
+    step.pending.choices = 0;
+    this.#quiet = 0;
+    this.#running = c;
+    this.core.become(cpu.agent);
+    try {
+      if (resumes) {
+        this.#rewinding = true;
+        this.#asyncify.asyncify_start_rewind(cpu.stack);
+      }
+      this.core.runLitmus(cpu.block);
+      if (step.pending.kind !== 0) this.#asyncify.asyncify_stop_unwind();
+    } finally {
+      this.#running = -1;
+    }
+    if (step.pending.kind === 0 && this.u32[(cpu.block + LITMUS_STATE) >> 2] !== LITMUS_ENDED) {
+      throw new Error(`CPU ${cpu.program.name} stopped in the middle of its program`);
+    }
+    step.fails = this.u32[(cpu.block + LITMUS_FAILED) >> 2] as number;
+    this.u32[(cpu.block + LITMUS_FAILED) >> 2] = 0;
+    return step;
+  }
+
+  #suspend(address: number, kind: number): void {
+    const c = this.#running;
+    if (c < 0) return;
+    const granule = address >>> 3;
+    if (this.#rewinding) {
+      this.#rewinding = false;
+      this.#asyncify.asyncify_stop_rewind();
+      if (kind !== POINT_ATOMIC) this.#touch(granule, kind);
+      return;
+    }
+    const joined = (kind & POINT_JOINED) !== 0;
+    const bare = kind & ~POINT_JOINED;
+    if (bare === POINT_ATOMIC) {
+      this.#park(c, bare, -1, 0, 0);
+      return;
+    }
+    if (!this.#isShared(c, granule, address, bare)) {
+      if (++this.#quiet > MOST_QUIET) throw new Error(`CPU ${this.cpus[c]?.program.name} runs in a circle`);
+      return;
+    }
+    if (joined) this.#touch(granule, bare);
+    else this.#park(c, bare, granule, address & 7, 0);
+  }
+
+  #choose(n: number): number {
+    if (this.#running < 0) return 0;
+    if (this.#rewinding) {
+      this.#rewinding = false;
+      this.#asyncify.asyncify_stop_rewind();
+      return this.#choice;
+    }
+    this.#park(this.#running, POINT_CHOICE, -1, 0, n);
+    return 0;
+  }
+
+  #park(c: number, kind: number, granule: number, offset: number, choices: number): void {
+    const { pending } = this.#step;
+    pending.kind = kind;
+    pending.granule = granule;
+    pending.offset = offset;
+    pending.choices = choices;
+    const { stack } = this.cpus[c] as MachineCpu;
+    this.u32[stack >> 2] = stack + 8;
+    this.u32[(stack >> 2) + 1] = stack + STACK_BYTES;
+    this.#asyncify.asyncify_start_unwind(stack);
+  }
+
+  #touch(granule: number, kind: number): void {
+    const { granules, written } = this.#step;
+    const at = granules.indexOf(granule);
+    const writes = writesAt(kind);
+    if (at < 0) {
+      granules.push(granule);
+      written.push(writes);
+    } else if (writes) written[at] = true;
+  }
+
+  /** Learns that CPU `c` accesses a granule; is that a step? */
+  #isShared(c: number, granule: number, address: number, kind: number): boolean {
+    const known = this.#classes[granule] as number;
+    if (known === SHARED) return true;
+    const writes = writesAt(kind);
+    if (known === OWNED_BY + c) {
+      if (this.#waits(address, kind)) this.#share(granule);
+      return false;
+    }
+    if (known === UNTOUCHED || known === READ_BY + c) {
+      if (this.#waits(address, kind)) this.#share(granule);
+      if (writes) {
+        this.#classes[granule] = OWNED_BY + c;
+        (this.owned[c] as number[]).push(granule);
+      } else this.#classes[granule] = READ_BY + c;
+      return false;
+    }
+    // Another CPU was here, or several.
+    if (writes || known >= OWNED_BY) this.#share(granule);
+    this.#classes[granule] = CONSTANT;
+    return false;
+  }
+
+  /** Would the CPU wait here, for a word that nobody else is known to touch? */
+  #waits(address: number, kind: number): boolean {
+    if (kind === POINT_CHANGE || kind === POINT_CHANGE_WIDE || kind === POINT_READ_LOCK || kind === POINT_WRITE_LOCK)
+      return true;
+    return kind === POINT_LOCK && this.u32[address >> 2] !== 0;
+  }
+
+  #share(granule: number): never {
+    this.#classes[granule] = SHARED;
+    throw new Restart();
+  }
+
+  #prepare(cpu: InstanceCpu, n: number): MachineCpu {
+    const agent = n === 0 ? 0 : this.core.attach(false);
+    const stack = this.core.heapAllocate(STACK_BYTES) >>> 0;
+    const { code } = cpu.program;
+    const ranges: [number, number][] = [];
+    const add = (from: number, bytes: number) => ranges.push([from >> 2, (from + bytes) >> 2]);
+    add(cpu.block + LITMUS_PC, 8);
+    add(cpu.block + LITMUS_RETRY, 4);
+    const calls = code.some(({ op }) => op === OP_CALL);
+    const most = Math.max(0, ...code.flatMap(({ d = 0, a = 0, b = 0 }) => [d, a, b].filter((r) => r < FIRST_ARGUMENT)));
+    add(cpu.block + LITMUS_REGISTERS, 8 * (most + 1));
+    const high = Math.max(most + 1, calls ? FIRST_ARGUMENT : REG_FAULT_VA);
+    add(cpu.block + LITMUS_REGISTERS + 8 * high, 8 * (REGISTERS - high));
+    if (calls) add(cpu.block + LITMUS_SCRATCH, LITMUS_BYTES - LITMUS_SCRATCH);
+    add(AGENTS + agent * AGENT_BYTES + AGENT_LOCKS, 0xc0 - AGENT_LOCKS);
+    add(cpu.cpu + CPU_MM, 4);
+    add(cpu.cpu + CPU_ASID, 4);
+    add(cpu.cpu + CPU_GENERATION, 8);
+    // The entries; not when they were used last, for none is ever evicted for another.
+    const entries =
+      (this.u32[(cpu.tlb + TLB_HINTS_AT) >> 2] as number) + (this.u32[(cpu.tlb + TLB_HINTS_MASK) >> 2] as number) + 4;
+    for (let way = 0; way < LITMUS_TLB_WAYS; way++) add(entries + way * ENTRY_BYTES, ENTRY_STAMP);
+    return { ...cpu, agent, stack, ranges };
+  }
+}
+
+/** Does an access of this kind write? Waiting for a word only reads it. */
+export function writesAt(kind: number): boolean {
+  return kind !== POINT_LOAD && kind !== POINT_CHANGE && kind !== POINT_CHANGE_WIDE;
+}

@@ -1,0 +1,424 @@
+// The searches over a state space: depth first with partial-order reduction, to know; breadth first without, for a shortest way.
+//
+// Guarantees: `depthFirst` meets, of every execution, one that is equivalent (futures.ts), each state once; so each outcome, violation and
+// deadlock there is, unless a bound stopped it, which it says. Without reduction it meets every state. `breadthFirst` meets the
+// states in order of their distance, so the way to what it finds first is a shortest one in steps.
+//
+// A reduced step may put off a CPU for ever only on a cycle: when it leads back to a state of the path that is being searched, all CPUs
+// are run there (the proviso of Peled, "All from One, One for All", 1993).
+
+import type { Futures } from './futures.ts';
+import { POINT_CHOICE } from './machine.ts';
+import type { Local, StateSpace } from './space.ts';
+import { type Fingerprints, Visited } from './visited.ts';
+
+/** One step of a schedule: which CPU, and for a choice of the environment which alternative. */
+export interface Move {
+  readonly cpu: number;
+  readonly choice: number;
+}
+
+export interface Limits {
+  readonly states: number;
+  readonly transitions: number;
+  /** Milliseconds since 1970. */
+  readonly deadline: number;
+  readonly memoryBytes: number;
+}
+
+export interface Found {
+  /** Invariants, a bit each, and where each was violated first: the moves from the start, the violating one included. */
+  readonly violations: Map<number, Move[]>;
+  /** Where all CPUs that have not ended wait. */
+  deadlock: Move[] | undefined;
+  /** States in which all have ended: called once for each, with its vector. */
+  states: number;
+  transitions: number;
+  /** Why it ended early, if it did. */
+  stopped: 'states' | 'transitions' | 'time' | 'memory' | 'cancelled' | undefined;
+  /** Bytes of the set of visited states, and the bound of the probability that it left one out. */
+  visitedBytes: number;
+  omission: number;
+  deepest: number;
+}
+
+export interface Watch {
+  /** Called now and then; true ends the search. */
+  readonly tick: (states: number, transitions: number) => boolean;
+  readonly ended: (state: Uint32Array, at: number, moves: () => Move[]) => void;
+}
+
+const TICK = 1 << 14;
+
+export class Search {
+  readonly #space: StateSpace;
+  readonly #futures: Futures;
+  readonly #prints: Fingerprints;
+  readonly #afterwards: number;
+
+  /** `afterwards`: the CPU that runs when all others have ended, or -1. */
+  constructor(space: StateSpace, futures: Futures, prints: Fingerprints, afterwards: number) {
+    this.#space = space;
+    this.#futures = futures;
+    this.#prints = prints;
+    this.#afterwards = afterwards;
+  }
+
+  /** CPUs that may make a step, a bit each. */
+  enabled(state: Uint32Array, at: number): number {
+    let set = 0;
+    let ended = true;
+    for (let c = 0; c < this.#space.cpus; c++) {
+      if (c === this.#afterwards) continue;
+      if (!(this.#space.locals[state[at + c] as number] as Local).done) ended = false;
+      if (this.#space.runnable(state, at, c)) set |= 1 << c;
+    }
+    if (ended && this.#afterwards >= 0 && this.#space.runnable(state, at, this.#afterwards))
+      set = 1 << this.#afterwards;
+    return set;
+  }
+
+  hasEnded(state: Uint32Array, at: number): boolean {
+    for (let c = 0; c < this.#space.cpus; c++) {
+      if (!(this.#space.locals[state[at + c] as number] as Local).done) return false;
+    }
+    return true;
+  }
+
+  depthFirst(initial: Uint32Array, reduce: boolean, limits: Limits, watch: Watch): Found {
+    const { width, cpus, locals } = this.#space;
+    const visited = new Visited();
+    const found = fresh();
+    // A frame of the path: its vector, what is left to run, the CPU and choice that run, the fingerprint, all that it may run.
+    let states = new Uint32Array(width * 256);
+    let frames = new Int32Array(FRAME * 256);
+    states.set(initial);
+    let depth = 0;
+    const prints = [0, 0, 0];
+    this.#print(initial, 0, prints);
+    visited.setNote(visited.add(prints[0] as number, prints[1] as number, prints[2] as number), 1);
+    this.#open(states, frames, 0, prints, reduce, found, watch, () => this.#moves(frames, 0));
+
+    while (depth >= 0) {
+      const frame = depth * FRAME;
+      const at = depth * width;
+      let c = frames[frame + CPU] as number;
+      let choice = (frames[frame + CHOICE] as number) + 1;
+      if (c < 0 || choice >= choicesOf(locals[states[at + c] as number] as Local)) {
+        const left = frames[frame + LEFT] as number;
+        if (left === 0) {
+          const place = visited.add(
+            frames[frame + PRINT] as number,
+            frames[frame + PRINT + 1] as number,
+            frames[frame + PRINT + 2] as number,
+          );
+          visited.setNote(place, 0);
+          depth--;
+          continue;
+        }
+        c = 31 - Math.clz32(left & -left);
+        choice = 0;
+        frames[frame + LEFT] = left & (left - 1);
+        frames[frame + CPU] = c;
+      }
+      frames[frame + CHOICE] = choice;
+
+      const known = this.#space.runs;
+      const effect = this.#space.step(states, at, c, choice);
+      if (this.#space.runs !== known) this.#learn(states, at, c, effect);
+      found.transitions++;
+      if (effect.fails !== 0) this.#violated(found, effect.fails, () => this.#moves(frames, depth));
+      if ((found.transitions & (TICK - 1)) === 0) {
+        found.stopped = over(found, visited, limits, watch);
+        if (found.stopped !== undefined) break;
+      }
+
+      const to = at + width;
+      if (to + width > states.length) {
+        states = grow(states);
+        frames = growSigned(frames);
+      }
+      states.copyWithin(to, at, at + cpus + this.#space.granules.length);
+      // What lies behind may be of another branch that knew more slots.
+      this.#space.apply(states, to, c, effect);
+      prints[0] = frames[frame + PRINT] as number;
+      prints[1] = frames[frame + PRINT + 1] as number;
+      prints[2] = frames[frame + PRINT + 2] as number;
+      this.#reprint(states, at, to, c, effect.slots, prints);
+      const place = visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
+      if (!visited.added) {
+        // Back on the path: here, all are to be run.
+        if (reduce && visited.note(place) === 1)
+          frames[frame + LEFT] = (frames[frame + LEFT] as number) | (frames[frame + REST] as number);
+        if (reduce && visited.note(place) === 1) frames[frame + REST] = 0;
+        continue;
+      }
+      visited.setNote(place, 1);
+      depth++;
+      if (depth > found.deepest) found.deepest = depth;
+      this.#open(states, frames, depth, prints, reduce, found, watch, () => this.#moves(frames, depth - 1));
+    }
+    found.states = visited.size;
+    found.visitedBytes = visited.bytes;
+    found.omission = visited.omission;
+    return found;
+  }
+
+  /** All states by distance, until `wanted` (a bit for each invariant; DEADLOCK) are all found. */
+  breadthFirst(initial: Uint32Array, wanted: Set<number>, limits: Limits, watch: Watch): Found {
+    const { width, cpus, locals } = this.#space;
+    const visited = new Visited();
+    const found = fresh();
+    const missing = new Set(wanted);
+    const queue = new Queue(width);
+    let parents = new Uint32Array(1024);
+    let moves = new Uint16Array(1024);
+    const prints = [0, 0, 0];
+    this.#print(initial, 0, prints);
+    visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
+    queue.push(initial, 0, cpus + this.#space.granules.length, 0, prints);
+    const path = (n: number, last?: Move): Move[] => {
+      const way: Move[] = last === undefined ? [] : [last];
+      for (let at = n; at !== 0; at = parents[at] as number) {
+        const move = moves[at] as number;
+        way.push({ cpu: move & 255, choice: move >> 8 });
+      }
+      return way.reverse();
+    };
+    const next = new Uint32Array(width);
+    search: while (queue.length > 0) {
+      const { state, at, number } = queue.shift();
+      const enabled = this.enabled(state, at);
+      if (enabled === 0) {
+        if (this.hasEnded(state, at)) watch.ended(state, at, () => path(number));
+        else if (found.deadlock === undefined) {
+          found.deadlock = path(number);
+          missing.delete(DEADLOCK);
+          if (missing.size === 0) break;
+        }
+        continue;
+      }
+      for (let left = enabled; left !== 0; left &= left - 1) {
+        const c = 31 - Math.clz32(left & -left);
+        const choices = choicesOf(locals[state[at + c] as number] as Local);
+        for (let choice = 0; choice < choices; choice++) {
+          const effect = this.#space.step(state, at, c, choice);
+          found.transitions++;
+          if (effect.fails !== 0) {
+            this.#violated(found, effect.fails, () => path(number, { cpu: c, choice }));
+            for (let n = 0; n < 32; n++) if ((effect.fails & (1 << n)) !== 0) missing.delete(n);
+            if (missing.size === 0) break search;
+          }
+          const used = cpus + this.#space.granules.length;
+          for (let n = 0; n < used; n++) next[n] = state[at + n] as number;
+          this.#space.apply(next, 0, c, effect);
+          prints[0] = queue.prints[0] as number;
+          prints[1] = queue.prints[1] as number;
+          prints[2] = queue.prints[2] as number;
+          this.#reprintBetween(state, at, next, 0, c, effect.slots, prints);
+          visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
+          if (!visited.added) continue;
+          const child = visited.size - 1;
+          if (child >= parents.length) {
+            parents = grow(parents);
+            const more = new Uint16Array(moves.length * 2);
+            more.set(moves);
+            moves = more;
+          }
+          parents[child] = number;
+          moves[child] = c | (choice << 8);
+          queue.push(next, 0, used, child, prints);
+        }
+      }
+      if ((visited.size & 1023) === 0 || queue.length === 0) {
+        found.stopped = over({ ...found, states: visited.size }, visited, limits, watch);
+        if (found.stopped !== undefined) break;
+      }
+    }
+    found.states = visited.size;
+    found.visitedBytes = visited.bytes;
+    found.omission = visited.omission;
+    return found;
+  }
+
+  #open(
+    states: Uint32Array,
+    frames: Int32Array,
+    depth: number,
+    prints: readonly number[],
+    reduce: boolean,
+    found: Found,
+    watch: Watch,
+    moves: () => Move[],
+  ): void {
+    const at = depth * this.#space.width;
+    const frame = depth * FRAME;
+    const enabled = this.enabled(states, at);
+    if (enabled === 0) {
+      if (this.hasEnded(states, at)) watch.ended(states, at, moves);
+      else found.deadlock ??= moves();
+    }
+    const set = reduce ? this.#futures.choose(states, at, enabled) : enabled;
+    frames[frame + LEFT] = set;
+    frames[frame + REST] = enabled & ~set;
+    frames[frame + CPU] = -1;
+    frames[frame + CHOICE] = 0;
+    frames[frame + PRINT] = prints[0] as number;
+    frames[frame + PRINT + 1] = prints[1] as number;
+    frames[frame + PRINT + 2] = prints[2] as number;
+  }
+
+  #learn(states: Uint32Array, at: number, c: number, effect: ReturnType<StateSpace['step']>): void {
+    const { locals } = this.#space;
+    this.#futures.noteEffect(locals[states[at + c] as number] as Local, effect);
+    this.#futures.noteLocal(locals[effect.local] as Local);
+  }
+
+  #violated(found: Found, fails: number, moves: () => Move[]): void {
+    for (let n = 0; n < 32; n++) {
+      if ((fails & (1 << n)) !== 0 && !found.violations.has(n)) found.violations.set(n, moves());
+    }
+  }
+
+  /** The moves of the path from frame 0 to frame `last`. */
+  #moves(frames: Int32Array, last: number): Move[] {
+    const moves: Move[] = [];
+    for (let n = 0; n <= last; n++) {
+      const cpu = frames[n * FRAME + CPU] as number;
+      if (cpu >= 0) moves.push({ cpu, choice: frames[n * FRAME + CHOICE] as number });
+    }
+    return moves;
+  }
+
+  #print(state: Uint32Array, at: number, prints: number[]): void {
+    prints[0] = prints[1] = prints[2] = 0;
+    for (let n = 0; n < this.#space.cpus; n++) this.#mix(n, state[at + n] as number, prints);
+  }
+
+  /** The fingerprint `prints` of the vector at `from` becomes that of the one at `to`, which differs in CPU `c` and in `slots`. */
+  #reprint(state: Uint32Array, from: number, to: number, c: number, slots: readonly number[], prints: number[]): void {
+    this.#reprintBetween(state, from, state, to, c, slots, prints);
+  }
+
+  #reprintBetween(
+    old: Uint32Array,
+    from: number,
+    now: Uint32Array,
+    to: number,
+    c: number,
+    slots: readonly number[],
+    prints: number[],
+  ): void {
+    this.#mix(c, old[from + c] as number, prints);
+    this.#mix(c, now[to + c] as number, prints);
+    const { cpus } = this.#space;
+    for (let n = 0; n < slots.length; n++) {
+      const slot = cpus + (slots[n] as number);
+      // A slot at its start counts as nothing, so that it need not be known before it is met.
+      if (old[from + slot] !== 0) this.#mix(slot, old[from + slot] as number, prints);
+      if (now[to + slot] !== 0) this.#mix(slot, now[to + slot] as number, prints);
+    }
+  }
+
+  #mix(component: number, value: number, prints: number[]): void {
+    const table = this.#prints.table(component, value);
+    const at = value * 3;
+    prints[0] = (prints[0] as number) ^ (table[at] as number);
+    prints[1] = (prints[1] as number) ^ (table[at + 1] as number);
+    prints[2] = (prints[2] as number) ^ (table[at + 2] as number);
+  }
+}
+
+/** In the set of what `breadthFirst` looks for: that no CPU may run on. */
+export const DEADLOCK = 32;
+
+const FRAME = 8;
+const LEFT = 0;
+const REST = 1;
+const CPU = 2;
+const CHOICE = 3;
+const PRINT = 4;
+
+function choicesOf(local: Local): number {
+  return local.kind === POINT_CHOICE ? local.choices : 1;
+}
+
+function fresh(): Found {
+  return {
+    violations: new Map(),
+    deadlock: undefined,
+    states: 0,
+    transitions: 0,
+    stopped: undefined,
+    visitedBytes: 0,
+    omission: 0,
+    deepest: 0,
+  };
+}
+
+function over(found: Found, visited: Visited, limits: Limits, watch: Watch): Found['stopped'] {
+  if (watch.tick(visited.size, found.transitions)) return 'cancelled';
+  if (visited.size > limits.states) return 'states';
+  if (found.transitions > limits.transitions) return 'transitions';
+  if (visited.bytes > limits.memoryBytes) return 'memory';
+  if (Date.now() > limits.deadline) return 'time';
+  return undefined;
+}
+
+function grow(old: Uint32Array): Uint32Array<ArrayBuffer> {
+  const bigger = new Uint32Array(old.length * 2);
+  bigger.set(old);
+  return bigger;
+}
+
+function growSigned(old: Int32Array): Int32Array<ArrayBuffer> {
+  const bigger = new Int32Array(old.length * 2);
+  bigger.set(old);
+  return bigger;
+}
+
+/** Vectors that wait for their turn, in blocks that are given up when they are done with. */
+class Queue {
+  readonly #width: number;
+  readonly #record: number;
+  readonly #blocks: Uint32Array[] = [];
+  #first = 0;
+  #last = 0;
+  length = 0;
+  /** Fingerprint of what was shifted last. */
+  readonly prints = [0, 0, 0];
+
+  constructor(width: number) {
+    this.#width = width;
+    this.#record = width + 4;
+  }
+
+  push(state: Uint32Array, at: number, used: number, number: number, prints: readonly number[]): void {
+    if (this.#last === 0 || this.#last === BLOCK) {
+      this.#blocks.push(new Uint32Array(BLOCK * this.#record));
+      this.#last = 0;
+    }
+    const block = this.#blocks.at(-1) as Uint32Array;
+    const to = this.#last * this.#record;
+    for (let n = 0; n < used; n++) block[to + n] = state[at + n] as number;
+    block[to + this.#width] = number;
+    for (let n = 0; n < 3; n++) block[to + this.#width + 1 + n] = prints[n] as number;
+    this.#last++;
+    this.length++;
+  }
+
+  shift(): { state: Uint32Array; at: number; number: number } {
+    if (this.#first === BLOCK) {
+      this.#blocks.shift();
+      this.#first = 0;
+    }
+    const block = this.#blocks[0] as Uint32Array;
+    const at = this.#first * this.#record;
+    for (let n = 0; n < 3; n++) this.prints[n] = (block[at + this.#width + 1 + n] as number) | 0;
+    this.#first++;
+    this.length--;
+    return { state: block, at, number: block[at + this.#width] as number };
+  }
+}
+
+const BLOCK = 256;

@@ -1,0 +1,357 @@
+// The state space of a litmus program: states as short vectors of small numbers, and the steps between them.
+//
+// Guarantees: two states have equal vectors exactly if the machine goes on from them alike. A vector has the local state of each CPU, by
+// number (everything that is this CPU's alone: registers, stack, TLB), then the value of each shared granule, by number, 0 being what
+// it was at the start; so a granule that is met later is 0 in all vectors made before. `step` is exact: the first time that a CPU in
+// some local state reads some values the machine runs, and what it did is remembered; every other time it is looked up.
+//
+// That is the collapse compression of SPIN (Holzmann, "State Compression in SPIN", 1997) put to a second use: the machine is the
+// shipped code, and it is run once for each local situation, not once for each state.
+
+import {
+  POINT_ATOMIC,
+  POINT_CHANGE,
+  POINT_CHANGE_WIDE,
+  POINT_LOCK,
+  POINT_READ_LOCK,
+  POINT_WRITE_LOCK,
+} from '../../assembly/layout.ts';
+import { type Machine, POINT_CHOICE, Restart, type Step, writesAt } from './machine.ts';
+
+/** Most shared granules; a scenario with more is told so. */
+export const MOST_SLOTS = 128;
+
+/** A CPU between two steps. */
+export interface Local {
+  readonly number: number;
+  readonly cpu: number;
+  readonly done: boolean;
+  /** POINT_* of the step to come. */
+  readonly kind: number;
+  /** Slot of its access; -1 for choices and atomic blocks. */
+  readonly slot: number;
+  /** Word of the granule, 0 or 1. */
+  readonly half: number;
+  readonly choices: number;
+  /** Of a CPU that waits for a change: the value that did not do. */
+  readonly seen: number;
+  /** Place of the instruction that it makes. */
+  readonly place: number;
+  readonly writes: boolean;
+  readonly content: Uint32Array;
+  /** What was learnt of its step. */
+  readonly root: Node;
+}
+
+/** What a step depends on: a slot to look at, and by its value where to go on. Slot -1: a choice; -2: nothing. */
+interface Node {
+  slot: number;
+  readonly values: number[];
+  readonly next: (Node | Effect)[];
+}
+
+/** What a step did. */
+export interface Effect {
+  readonly local: number;
+  readonly slots: readonly number[];
+  readonly values: readonly number[];
+  /** Invariants violated, a bit each. */
+  readonly fails: number;
+  /** All shared slots it touched; the first is that of its access, if it has one. */
+  readonly touched: readonly number[];
+  readonly wrote: readonly boolean[];
+}
+
+export class StateSpace {
+  readonly machine: Machine;
+  /** CPUs; the local state of CPU n is at n in a vector, slot m at `cpus` + m. */
+  readonly cpus: number;
+  readonly width: number;
+  readonly locals: Local[] = [];
+  readonly #byHash = new Map<number, Local[]>();
+  /** Of each slot: its granule, and the values it was seen to have. */
+  readonly granules: number[] = [];
+  readonly #slotOf = new Map<number, number>();
+  readonly #low: number[][] = [];
+  readonly #high: number[][] = [];
+  readonly #valueOf: Map<string, number>[] = [];
+  readonly #mayRun = new Map<string, boolean>();
+  /** What is in memory: numbers of values by slot, local states by CPU. */
+  readonly #memory: number[] = [];
+  readonly #loaded: number[] = [];
+  /** How often the machine ran. */
+  runs = 0;
+
+  constructor(machine: Machine) {
+    this.machine = machine;
+    this.cpus = machine.cpus.length;
+    this.width = this.cpus + MOST_SLOTS;
+  }
+
+  /** The state in which all CPUs stand before their first step. @throws Restart */
+  initial(): Uint32Array {
+    const state = new Uint32Array(this.width);
+    for (let c = 0; c < this.cpus; c++) {
+      this.#loaded[c] = -1;
+      const step = this.machine.begin(c);
+      if (step.fails !== 0) throw new Error('a program fails before its first step');
+      state[c] = this.#intern(c, step).number;
+    }
+    return state;
+  }
+
+  /** May CPU `c` make its step in `state`? The last one that runs `afterwards` waits for all others. */
+  runnable(state: Uint32Array, at: number, c: number): boolean {
+    const local = this.locals[state[at + c] as number] as Local;
+    if (local.done) return false;
+    const { kind, slot } = local;
+    if (kind < POINT_LOCK) return true;
+    if (kind === POINT_CHOICE || kind === POINT_ATOMIC) return true;
+    const value = state[at + this.cpus + slot] as number;
+    if (kind === POINT_LOCK) return this.#word(slot, value, local.half) === 0;
+    if (kind === POINT_CHANGE) return this.#word(slot, value, local.half) !== this.#word(slot, local.seen, local.half);
+    if (kind === POINT_CHANGE_WIDE) return value !== local.seen;
+    if (kind === POINT_READ_LOCK || kind === POINT_WRITE_LOCK) return this.#lockMayRun(slot, value, local.half, kind);
+    return true;
+  }
+
+  /** What the step of CPU `c` does in the state at `at`. @throws Restart */
+  step(state: Uint32Array, at: number, c: number, choice: number): Effect {
+    const local = this.locals[state[at + c] as number] as Local;
+    let node: Node = local.root;
+    for (;;) {
+      const value = node.slot >= 0 ? (state[at + this.cpus + node.slot] as number) : node.slot === -1 ? choice : 0;
+      const n = node.values.indexOf(value);
+      if (n < 0) return this.#learn(state, at, local, choice);
+      const next = node.next[n] as Node | Effect;
+      if ('fails' in next) return next;
+      node = next;
+    }
+  }
+
+  /** Applies `effect` of CPU `c` to the vector at `to`, which is a copy of the state it was made in. */
+  apply(state: Uint32Array, to: number, c: number, effect: Effect): void {
+    state[to + c] = effect.local;
+    const { slots, values } = effect;
+    for (let n = 0; n < slots.length; n++) state[to + this.cpus + (slots[n] as number)] = values[n] as number;
+  }
+
+  /** Puts a state into the machine's memory, to be looked at. */
+  load(state: Uint32Array, at: number): void {
+    for (let slot = 0; slot < this.granules.length; slot++) this.#store(slot, state[at + this.cpus + slot] as number);
+    for (let c = 0; c < this.cpus; c++) this.#place(c, state[at + c] as number);
+  }
+
+  /** The two words of a slot's value. */
+  words(slot: number, value: number): readonly [number, number] {
+    return [this.#low[slot]?.[value] as number, this.#high[slot]?.[value] as number];
+  }
+
+  /** Slot of the granule that holds `address`, or -1 if it is no shared one. */
+  slotAt(address: number): number {
+    return this.#slotOf.get(address >>> 3) ?? -1;
+  }
+
+  // ---- learning: the machine runs
+
+  #learn(state: Uint32Array, at: number, local: Local, choice: number): Effect {
+    this.load(state, at);
+    const c = local.cpu;
+    this.runs++;
+    const step = this.machine.step(c, choice);
+    this.#loaded[c] = -1;
+    const touched = step.granules.map((granule) => this.#slot(granule));
+    const slots: number[] = [];
+    const values: number[] = [];
+    for (const [n, slot] of touched.entries()) {
+      const value = this.#valueNow(slot);
+      this.#memory[slot] = value;
+      if (!step.written[n] || value === state[at + this.cpus + slot]) continue;
+      slots.push(slot);
+      values.push(value);
+    }
+    const { fails, written } = step;
+    const wrote = written.slice();
+    const effect: Effect = { local: this.#intern(c, step).number, slots, values, fails, touched, wrote };
+    // The way to it: the choice if there is one, then each slot in order of touch.
+    let node: Node = local.root;
+    const way = local.kind === POINT_CHOICE ? [-1, ...touched] : touched;
+    if (way.length === 0) way.push(-2);
+    for (const [n, slot] of way.entries()) {
+      if (node.slot === UNKNOWN) node.slot = slot;
+      if (node.slot !== slot)
+        throw new Error('a step is not determined by what it read: a shared word is accessed past its point');
+      const value = slot >= 0 ? (state[at + this.cpus + slot] as number) : slot === -1 ? choice : 0;
+      const found = node.values.indexOf(value);
+      if (n === way.length - 1) {
+        if (found >= 0)
+          throw new Error('a step is not determined by what it read: a shared word is accessed past its point');
+        node.values.push(value);
+        node.next.push(effect);
+      } else if (found >= 0) {
+        const next = node.next[found] as Node | Effect;
+        if ('fails' in next)
+          throw new Error('a step is not determined by what it read: a shared word is accessed past its point');
+        node = next;
+      } else {
+        const next: Node = { slot: UNKNOWN, values: [], next: [] };
+        node.values.push(value);
+        node.next.push(next);
+        node = next;
+      }
+    }
+    return effect;
+  }
+
+  #slot(granule: number): number {
+    const known = this.#slotOf.get(granule);
+    if (known !== undefined) return known;
+    const slot = this.granules.length;
+    if (slot === MOST_SLOTS) throw new RangeError(`the CPUs share more than ${MOST_SLOTS} words of 8 bytes`);
+    const low = this.machine.initially(granule * 2);
+    const high = this.machine.initially(granule * 2 + 1);
+    this.granules.push(granule);
+    this.#slotOf.set(granule, slot);
+    this.#low.push([low]);
+    this.#high.push([high]);
+    this.#valueOf.push(new Map([[`${low},${high}`, 0]]));
+    this.#memory.push(0);
+    return slot;
+  }
+
+  #valueNow(slot: number): number {
+    const word = (this.granules[slot] as number) * 2;
+    const low = this.machine.u32[word] as number;
+    const high = this.machine.u32[word + 1] as number;
+    const values = this.#valueOf[slot] as Map<string, number>;
+    const key = `${low},${high}`;
+    let value = values.get(key);
+    if (value === undefined) {
+      value = values.size;
+      values.set(key, value);
+      this.#low[slot]?.push(low);
+      this.#high[slot]?.push(high);
+    }
+    return value;
+  }
+
+  #store(slot: number, value: number): void {
+    if (this.#memory[slot] === value) return;
+    this.#memory[slot] = value;
+    const word = (this.granules[slot] as number) * 2;
+    this.machine.u32[word] = this.#low[slot]?.[value] as number;
+    this.machine.u32[word + 1] = this.#high[slot]?.[value] as number;
+  }
+
+  #word(slot: number, value: number, half: number): number {
+    return (half === 0 ? this.#low : this.#high)[slot]?.[value] as number;
+  }
+
+  #lockMayRun(slot: number, value: number, half: number, kind: number): boolean {
+    const key = `${slot},${value},${kind}`;
+    let may = this.#mayRun.get(key);
+    if (may === undefined) {
+      may = this.machine.core.lockMayRun(this.#word(slot, value, half), kind) !== 0;
+      this.#mayRun.set(key, may);
+    }
+    return may;
+  }
+
+  // ---- local states
+
+  /** The local state that CPU `c` is in now, in memory. */
+  #intern(c: number, { pending }: Step): Local {
+    const content = this.#content(c);
+    const hash = hashOf(content, c);
+    const bucket = this.#byHash.get(hash);
+    const known = bucket?.find((local) => local.cpu === c && sameContent(local.content, content));
+    this.#loaded[c] = -1;
+    if (known !== undefined) {
+      this.#loaded[c] = known.number;
+      return known;
+    }
+    const slot = pending.granule < 0 ? -1 : this.#slot(pending.granule);
+    const waits = pending.kind === POINT_CHANGE || pending.kind === POINT_CHANGE_WIDE;
+    const local: Local = {
+      number: this.locals.length,
+      cpu: c,
+      done: pending.kind === 0,
+      kind: pending.kind,
+      slot,
+      half: pending.offset >> 2,
+      choices: pending.choices,
+      seen: waits ? this.#valueNow(slot) : 0,
+      place: content[0] as number,
+      writes: writesAt(pending.kind),
+      content,
+      root: { slot: UNKNOWN, values: [], next: [] },
+    };
+    this.locals.push(local);
+    if (bucket === undefined) this.#byHash.set(hash, [local]);
+    else bucket.push(local);
+    this.#loaded[c] = local.number;
+    return local;
+  }
+
+  /** What is in memory of CPU `c`: its ranges, the used part of its stack with its length, its granules; zeros at the end left out. */
+  #content(c: number): Uint32Array {
+    const { ranges, stack } = this.machine.cpus[c] as { ranges: readonly (readonly [number, number])[]; stack: number };
+    const { u32, owned } = this.machine;
+    const base = stack >> 2;
+    const top = Math.max(base + 2, (u32[base] as number) >> 2);
+    const used = this.machine.u32[base] === 0 ? 0 : top - base - 2;
+    let size = used + 1 + 2 * (owned[c] as number[]).length;
+    for (const [first, end] of ranges) size += end - first;
+    const content = new Uint32Array(size);
+    let at = 0;
+    for (const [first, end] of ranges) for (let w = first; w < end; w++) content[at++] = u32[w] as number;
+    content[at++] = used;
+    for (let n = 0; n < used; n++) content[at++] = u32[base + 2 + n] as number;
+    // Differences from the start, so that a granule found later is 0 in what was seen before.
+    for (const granule of owned[c] as number[]) {
+      content[at++] = (u32[granule * 2] as number) ^ this.machine.initially(granule * 2);
+      content[at++] = (u32[granule * 2 + 1] as number) ^ this.machine.initially(granule * 2 + 1);
+    }
+    let end = at;
+    while (end > 0 && content[end - 1] === 0) end--;
+    return content.slice(0, end);
+  }
+
+  /** Puts local state `number` of CPU `c` into memory. */
+  #place(c: number, number: number): void {
+    if (this.#loaded[c] === number) return;
+    this.#loaded[c] = number;
+    const { content } = this.locals[number] as Local;
+    const { ranges, stack } = this.machine.cpus[c] as { ranges: readonly (readonly [number, number])[]; stack: number };
+    const { u32, owned } = this.machine;
+    let at = 0;
+    for (const [first, end] of ranges) for (let w = first; w < end; w++) u32[w] = content[at++] ?? 0;
+    const used = content[at++] ?? 0;
+    const base = stack >> 2;
+    u32[base] = stack + 8 + used * 4;
+    for (let n = 0; n < used; n++) u32[base + 2 + n] = content[at++] ?? 0;
+    for (const granule of owned[c] as number[]) {
+      u32[granule * 2] = (content[at++] ?? 0) ^ this.machine.initially(granule * 2);
+      u32[granule * 2 + 1] = (content[at++] ?? 0) ^ this.machine.initially(granule * 2 + 1);
+    }
+  }
+}
+
+const UNKNOWN = -3;
+
+function hashOf(words: Uint32Array, seed: number): number {
+  let h = seed + 0x9e3779b9;
+  for (let n = 0; n < words.length; n++) {
+    h = Math.imul(h ^ (words[n] as number), 0x85ebca6b);
+    h ^= h >>> 15;
+  }
+  return h >>> 0;
+}
+
+function sameContent(a: Uint32Array, b: Uint32Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let n = 0; n < a.length; n++) if (a[n] !== b[n]) return false;
+  return true;
+}
+
+export { Restart };
