@@ -306,9 +306,10 @@ export class Machine implements LitmusHost {
     add(cpu.block + LITMUS_PC, 8);
     add(cpu.block + LITMUS_RETRY, 4);
     const calls = code.some(({ op }) => op === OP_CALL);
-    const most = Math.max(0, ...code.flatMap(({ d = 0, a = 0, b = 0 }) => [d, a, b].filter((r) => r < FIRST_ARGUMENT)));
+    const end = calls ? FIRST_ARGUMENT : REG_FAULT_VA;
+    const most = Math.max(0, ...code.flatMap(({ d = 0, a = 0, b = 0 }) => [d, a, b].filter((r) => r < end)));
     add(cpu.block + LITMUS_REGISTERS, 8 * (most + 1));
-    const high = Math.max(most + 1, calls ? FIRST_ARGUMENT : REG_FAULT_VA);
+    const high = Math.max(most + 1, end);
     add(cpu.block + LITMUS_REGISTERS + 8 * high, 8 * (REGISTERS - high));
     if (calls) add(cpu.block + LITMUS_SCRATCH, LITMUS_BYTES - LITMUS_SCRATCH);
     add(AGENTS + agent * AGENT_BYTES + AGENT_LOCKS, 0xc0 - AGENT_LOCKS);

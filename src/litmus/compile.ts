@@ -5,8 +5,9 @@
 import type { Body, Location, NumberExpression, Proposition, ScenarioFile } from './ast.ts';
 import { CodeWriter, InvariantTable } from './code.ts';
 import { Emitter, Symbols } from './emit.ts';
-import { locationText, propositionText } from './format.ts';
+import { conditionText, locationText } from './format.ts';
 import { worldOf } from './initial.ts';
+import { forget } from './liveness.ts';
 import { Environment, Names } from './names.ts';
 import { operationsNamed } from './operations/index.ts';
 import { idOf, variantWith } from './parameters.ts';
@@ -34,7 +35,9 @@ export function compile(file: ScenarioFile, variant: Variant): LitmusProgram {
       callsWhole(file, body, environment),
     );
     const handler = new CodeWriter(context, emitter).program(body);
-    return { code: emitter.code, handler, registers: emitter.registers, lines: emitter.lines };
+    const kept = locationsOf(file).filter((location) => location.cpu === cpu);
+    const mask = kept.reduce((bits, { name }) => bits | (1 << emitter.named(name)), 0);
+    return { ...forget({ code: emitter.code, handler, lines: emitter.lines }, mask), registers: emitter.registers };
   };
   const cpus = file.programs.map(
     ({ name, title, mode, mm, asid, body }): CpuProgram => ({
@@ -65,7 +68,7 @@ export function compile(file: ScenarioFile, variant: Variant): LitmusProgram {
   const condition: Condition | undefined = file.condition && {
     quantifier: file.condition.quantifier,
     term: termOf(file.condition.proposition, observe),
-    text: propositionText(file.condition.proposition),
+    text: conditionText(file.condition),
   };
   return {
     name: file.name.text,

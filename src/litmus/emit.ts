@@ -1,7 +1,7 @@
 // Writes the instructions of one CPU: registers for intermediate values, labels, symbols, and the lines that a diagram shows.
 //
 // Guarantees: the same calls give the same code. Registers with names have the lowest numbers, in the order in which they are given;
-// intermediate values take the highest, and are free again when the statement ends.
+// intermediate values take the next ones, and are free again when the statement ends: the fewer registers, the smaller a state.
 
 import {
   FIRST_ARGUMENT,
@@ -63,7 +63,7 @@ export class Emitter {
     const free = Array.from({ length: REG_FAULT_VA }, (_, n) => n).filter(isFree);
     this.symbols = symbols;
     this.#named = new Map(named.map((name, n) => [name, free[n] ?? -1]));
-    this.#temporaries = free.slice(named.length).reverse();
+    this.#temporaries = free.slice(named.length);
   }
 
   /** Registers by number, with their names. */

@@ -9,6 +9,7 @@ import type {
   DeclarationBlock,
   Expectation,
   Expression,
+  FinalCondition,
   FormalParameter,
   Item,
   Location,
@@ -67,9 +68,7 @@ export function format(file: ScenarioFile): string {
     });
   }
   if (file.condition !== undefined) {
-    section(out, [file.condition], ({ quantifier, proposition }) => {
-      out.add(`${quantifier} (${propositionText(proposition)})`);
-    });
+    section(out, [file.condition], (condition) => out.add(conditionText(condition)));
   }
   if (file.closing.length > 0) {
     out.blank();
@@ -139,7 +138,11 @@ export function expressionText(expression: Expression, rename: Rename = asWritte
   }
 }
 
-export function propositionText(proposition: Proposition): string {
+export function conditionText({ quantifier, proposition }: FinalCondition): string {
+  return `${quantifier} (${propositionText(proposition)})`;
+}
+
+function propositionText(proposition: Proposition): string {
   switch (proposition.kind) {
     case 'compare': {
       const side = (operand: Location | NumberExpression) =>

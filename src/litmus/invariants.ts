@@ -143,9 +143,9 @@ export const LIBRARY: readonly LibraryInvariant[] = [
     source: 'include/linux/mm_types.h, tlb_flush_pending',
   },
   {
-    name: 'FRAMES',
+    name: 'DOUBLE-FREE',
     takes: '',
-    sentence: 'At rest no frame was freed twice or lost.',
+    sentence: 'No frame was freed that was free already.',
     source: 'mm/page_alloc.c, bad_page()',
   },
 ];

@@ -3,6 +3,7 @@
 // A variant gives every parameter a value, those of the machine too; every combination is one, whether or not the file names it.
 
 import type { Expression, ScenarioFile, Verdict } from './ast.ts';
+import { conditionText } from './format.ts';
 import type { Variant } from './program.ts';
 
 export interface Parameter {
@@ -101,7 +102,7 @@ export function expectationsOf(file: ScenarioFile, variant: Variant): readonly E
   const found = new Map<string, Expected>();
   const add = (wanted: (row: ScenarioFile['expectations'][number]) => boolean) => {
     for (const row of file.expectations) {
-      const invariant = row.invariant.text;
+      const invariant = nameOf(row.invariant.text, file);
       if (found.has(invariant) || !wanted(row)) continue;
       found.set(invariant, { invariant, verdict: row.verdict, because: row.because });
     }
@@ -109,6 +110,11 @@ export function expectationsOf(file: ScenarioFile, variant: Variant): readonly E
   add(({ variants }) => id !== undefined && variants.some(({ text }) => text === id));
   add(({ variants, condition }) => variants.length === 0 && (condition === undefined || isTrue(condition, variant)));
   return [...found.values()];
+}
+
+/** Verdicts call the final condition by its text. */
+function nameOf(invariant: string, { condition }: ScenarioFile): string {
+  return condition !== undefined && invariant === condition.quantifier ? conditionText(condition) : invariant;
 }
 
 function isSame(a: Variant, b: Variant): boolean {
