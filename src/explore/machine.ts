@@ -62,8 +62,10 @@ export const POINT_CHOICE = 64;
 const UNTOUCHED = 0;
 const CONSTANT = 1; // several CPUs read it and nobody writes
 const SHARED = 2;
-const READ_BY = 16; // + CPU: that CPU alone reads it
-const OWNED_BY = 32; // + CPU: that CPU alone reads and writes it
+const READ_BY = 32; // + CPU: that CPU alone reads it
+const OWNED_BY = 64; // + CPU: that CPU alone reads and writes it
+/** A set of CPUs is a number of 32 bits with a sign. */
+const MOST_CPUS = 31;
 
 /** Thrown when a granule turns out to be shared: all that was explored is to be forgotten. */
 export class Restart extends Error {}
@@ -141,6 +143,7 @@ export class Machine implements LitmusHost {
     this.core.initialize(regions.frames, regions.ram, regions.meta, 0, regions.heap, regions.heapEnd);
     this.core.attach(false);
     this.instance = setUp(this, program);
+    if (this.instance.cpus.length > MOST_CPUS) throw new RangeError(`a scenario has at most ${MOST_CPUS} CPUs`);
     this.cpus = this.instance.cpus.map((cpu, n) => this.#prepare(cpu, n));
     this.owned = this.cpus.map(() => []);
     this.#initial = this.u32.slice(HEAP >> 2);
