@@ -9,50 +9,23 @@
 // Source: Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", 1996, chapter 4 (persistent sets by conflict). What
 // a CPU may still access is told by the place of its program: the union over all places that its control flow reaches from there.
 
-import {
-  OP_GIVE_UP,
-  OP_HALT,
-  OP_IF_NOT,
-  OP_IF_ZERO,
-  OP_JUMP,
-  OP_RETRY,
-  OP_USER_EXCHANGE,
-  OP_USER_FETCH,
-  OP_USER_LOAD,
-  OP_USER_STORE,
-} from '../../assembly/litmus/ops_bits.ts';
 import type { CpuProgram } from '../litmus/program.ts';
+import { successorsOf } from './flow.ts';
 import { choicesOf, type Effect, type Local, MOST_SLOTS, type StateSpace } from './space.ts';
 
 const WORDS = MOST_SLOTS / 32;
 
 /** For each place of a program WORDS words of slots that are read, then WORDS of slots that are written. */
 class Future {
-  readonly places: number;
   readonly #own: Uint32Array;
   readonly all: Uint32Array;
-  readonly #before: readonly number[][];
+  readonly #before: readonly (readonly number[])[];
 
-  constructor({ code, handler }: CpuProgram) {
-    this.places = code.length;
-    this.#own = new Uint32Array(2 * WORDS * this.places);
-    this.all = new Uint32Array(2 * WORDS * this.places);
-    const before: number[][] = code.map(() => []);
-    const accesses = code.flatMap(({ op }, place) => (isUserAccess(op) ? [place] : []));
-    for (const [place, { op, c = 0 }] of code.entries()) {
-      for (const next of successors(op, c, place)) before[next]?.push(place);
-    }
-    this.#before = before;
-
-    function successors(op: number, c: number, place: number): number[] {
-      if (op === OP_HALT) return [];
-      if (op === OP_JUMP) return [c];
-      if (op === OP_IF_NOT || op === OP_IF_ZERO) return [c, place + 1];
-      if (op === OP_RETRY) return accesses;
-      if (op === OP_GIVE_UP) return accesses.map((access) => access + 1);
-      if (isUserAccess(op) && handler !== undefined) return [place + 1, handler];
-      return [place + 1];
-    }
+  constructor(program: CpuProgram) {
+    const places = program.code.length;
+    this.#own = new Uint32Array(2 * WORDS * places);
+    this.all = new Uint32Array(2 * WORDS * places);
+    this.#before = successorsOf(program).before;
   }
 
   /** Notes an access; false if it was known. */
@@ -172,10 +145,6 @@ export class Futures {
     const future = (this.#futures[other.cpu] as Future).all;
     return ((future[other.place * 2 * WORDS + WORDS + (slot >> 5)] as number) & (1 << (slot & 31))) !== 0;
   }
-}
-
-function isUserAccess(op: number): boolean {
-  return op === OP_USER_LOAD || op === OP_USER_STORE || op === OP_USER_EXCHANGE || op === OP_USER_FETCH;
 }
 
 function count(set: number): number {

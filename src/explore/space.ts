@@ -211,8 +211,8 @@ export class StateSpace {
     if (known !== undefined) return known;
     const slot = this.granules.length;
     if (slot === MOST_SLOTS) throw new RangeError(`the CPUs share more than ${MOST_SLOTS} words of 8 bytes`);
-    const low = this.machine.initially(granule * 2);
-    const high = this.machine.initially(granule * 2 + 1);
+    const low = this.machine.initially(granule, 0);
+    const high = this.machine.initially(granule, 1);
     this.granules.push(granule);
     this.#slotOf.set(granule, slot);
     this.#low.push([low]);
@@ -322,8 +322,8 @@ export class StateSpace {
     for (let n = 0; n < used; n++) content[at++] = u32[base + 2 + n] as number;
     // Differences from the start, so that a granule found later is 0 in what was seen before.
     for (const granule of owned[c] as number[]) {
-      content[at++] = (u32[granule * 2] as number) ^ this.machine.initially(granule * 2);
-      content[at++] = (u32[granule * 2 + 1] as number) ^ this.machine.initially(granule * 2 + 1);
+      content[at++] = (u32[granule * 2] as number) ^ this.machine.initially(granule, 0);
+      content[at++] = (u32[granule * 2 + 1] as number) ^ this.machine.initially(granule, 1);
     }
     let end = at;
     while (end > 0 && content[end - 1] === 0) end--;
@@ -344,8 +344,8 @@ export class StateSpace {
     u32[base] = stack + 8 + used * 4;
     for (let n = 0; n < used; n++) u32[base + 2 + n] = content[at++] ?? 0;
     for (const granule of owned[c] as number[]) {
-      u32[granule * 2] = (content[at++] ?? 0) ^ this.machine.initially(granule * 2);
-      u32[granule * 2 + 1] = (content[at++] ?? 0) ^ this.machine.initially(granule * 2 + 1);
+      u32[granule * 2] = (content[at++] ?? 0) ^ this.machine.initially(granule, 0);
+      u32[granule * 2 + 1] = (content[at++] ?? 0) ^ this.machine.initially(granule, 1);
     }
   }
 }
