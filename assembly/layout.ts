@@ -182,9 +182,12 @@ export const VM_EXEC = 0x4;
 export const VM_SHARED = 0x8;
 export const VM_MAYWRITE = 0x20;
 export const VM_PFNMAP = 0x400;
+export const VM_UFFD_WP = 0x1000;
 export const VM_IO = 0x4000;
 export const VM_HUGETLB = 0x400000;
+export const VM_SOFTDIRTY = 0x8000000; // all its pages count as soft-dirty: it is new since the last clear_refs
 export const VM_MIXEDMAP = 0x10000000;
+export const VM_WRITENOTIFY = 0x40000000; // not Linux's: the file has a page_mkwrite() or pfn_mkwrite()
 
 export const MAPPING_LOCK = 0; //      RWLOCK_BYTES  i_mmap_rwsem
 export const MAPPING_VMAS = 16; //     u32   interval tree of the VMAs over it by page offset
@@ -339,7 +342,7 @@ export const GATHER_LAST_BATCH = 52; //     u32   the batch page being filled: i
 export const GATHER_LOCAL_USED = 56; //     u32   pages noted in the block itself
 export const GATHER_FLUSHES = 60; //        u32   flushes that were carried out
 export const GATHER_FREED = 64; //          u32   pages whose reference was given up
-export const GATHER_SKIPPED = 68; //        u32   large pages that the last zap left
+export const GATHER_INTERRUPTED = 68; //    u32   CPUs that were interrupted for them
 export const GATHER_LOCAL = 72; //          u32 × GATHER_BUNDLE  frames
 export const GATHER_BYTES = 104;
 
@@ -536,7 +539,6 @@ export const SCAN_BYTES = 192;
 
 export const SCAN_TRANSACTION = 1; // each change is ptep_modify_prot_start and commit: exchange with none, then store
 export const SCAN_SETTLED = 2; //    entries that no walker can write are changed by plain stores
-export const SCAN_PLAIN = 4; //      every entry is changed by a load and a plain store: loses what hardware sets in between
 
 export const HARVEST_DIRTY = 0;
 export const HARVEST_SOFT_DIRTY = 1;
@@ -563,8 +565,15 @@ export const PATH_FROM = 72; //        u64   scratch: of the mm, what was change
 export const PATH_TO = 80; //          u64   scratch: last byte
 export const PATH_AT = 88; //          u64   out: where the visitor of an apply stopped
 export const PATH_PGOFF = 96; //       u64   in: page of the mapping that bit 0 of the bitmap stands for
+export const PATH_PROT = 104; //       u32   scratch: PROT_* that entries get
+export const PATH_CHANGE = 108; //     u32   scratch: CHANGE_*
+export const PATH_OUTPUT = 112; //     u32   in: a buffer of u64
+export const PATH_CAPACITY = 116; //   u32   in: how many words it has; out: how many are left
+export const PATH_STOP = 44; //        i32   scratch: why the visitor of an apply stopped
+export const PATH_PTE = 120; //        u64   scratch: an entry
 export const PATH_SCAN = 128; //       SCAN_BYTES: bitmap, tracker, start and end are the caller's
-export const PATH_BYTES = 320;
+export const PATH_GATHER = 320; //     GATHER_BYTES
+export const PATH_BYTES = 448;
 
 // Options of all paths that defer a flush. 0 is what Linux does.
 export const PATH_UNCOUNTED = 1; //    not counted in tlb_flush_pending (what S0 would leave out: E3, E4, F6)
@@ -573,18 +582,52 @@ export const PATH_NO_FLUSH = 4; //     not flushed: the caller owes it (B3, C3, 
 export const PATH_FLUSH_IN_PTL = 8; // flushed table by table before the page-table lock is released (Nadav Amit in S1: A5, B2, F2, I2)
 export const PATH_PLAIN = 16; //       entries change by a load and a store, without a transaction (C7)
 export const PATH_LOSE_DIRTY = 32; //  pte_wrprotect() loses D, as arm64's did before ff1712f953e2 (C17, D13)
+export const PATH_NO_NESTED = 64; //   does not ask whether somebody else owes a flush of the mm (S1 v4: A7; before 99baac21e458: J0)
 
 export const FLUSH_NONE = 0; // nothing was changed, nothing flushed
 export const FLUSH_DONE = 1;
 export const FLUSH_OWED = 2; // entries were changed, and some of it is not flushed
+export const PATH_NESTED_FULLMM = 128; // if somebody does, a gather becomes one of the whole mm and frees no table (H11)
+export const PATH_FREE_EARLY = 256; // pages are freed before the flush (J2, G10, K4)
+
+// Options of clear_refs_write() (kernel/clear_refs.ts); also PATH_UNCOUNTED, _COUNT_LATE, _NO_FLUSH, _FLUSH_IN_PTL, _PLAIN, _LOSE_DIRTY.
+export const CLEAR_REFS_READ = 0x1000; //         mmap_lock for reading (D1, I0)
+export const CLEAR_REFS_DOWNGRADE = 0x2000; //    for writing, and downgraded before the walk, as before 29a951dfb3c3 (I0)
+export const CLEAR_REFS_AFTER_UNLOCK = 0x4000; // flushes when mmap_lock was released (I7)
+export const CLEAR_REFS_GATHER = 0x8000; //       the flush is left to a gather in which nothing was cleared (0758cd830494: D1, I8)
+
+// Options of UFFDIO_WRITEPROTECT (kernel/userfaultfd.ts).
+export const UFFD_WP_RESOLVE = 0x1000; //      takes the mark away, in place of setting it
+export const UFFD_WP_WRITE = 0x2000; //        mmap_lock for writing (I6)
+export const UFFD_WP_AFTER_UNLOCK = 0x4000; // flushes when mmap_lock was released (I7)
+
+export const CHANGE_TRY_WRITABLE = 1; //    MM_CP_TRY_CHANGE_WRITABLE
+export const CHANGE_UFFD_WP = 4; //         MM_CP_UFFD_WP
+export const CHANGE_UFFD_WP_RESOLVE = 8; // MM_CP_UFFD_WP_RESOLVE
+
+// Options of the OOM reaper (kernel/reaper.ts): how much its gather is about.
+export const REAPER_FULLMM = 0x1000; //        (0, -1), and so the whole mm (H1)
+export const REAPER_FULLMM_UNUSED = 0x2000; // (0, -1), the whole mm only if mm_users is 0 (Minchan Kim: H4, H5)
+export const REAPER_RANGE = 0x4000; //         (0, -1), the whole mm only for exit_mmap() (Michal Hocko: H6, H7)
+
+// Options of write-back (kernel/mkclean.ts): which entries page_vma_mkclean_one() looks at.
+export const MKCLEAN_WRITE = 0x1000; //      those with W only (D2, D4)
+export const MKCLEAN_DIRTY = 0x2000; //      those with D only (D3, D5)
+export const MKCLEAN_PENDING = 0x4000; //    and all, if somebody owes the mm a flush (S0; F1)
+export const WRITEBACK_UNLOCKED = 0x8000; // without the page lock (F7)
+export const WRITEBACK_ANYWAY = 0x10000; //  of a clean folio too
+
+// Options of KSM (kernel/ksm.ts).
+export const KSM_NO_PENDING = 0x1000; //       write_protect_page() does not ask for tlb_flush_pending (before b3a81d0841a95: E0)
+export const KSM_NO_EXCLUSIVE = 0x2000; //     nor for PG_ANON_EXCLUSIVE (before v5.19)
+export const KSM_REPLACE_NO_FLUSH = 0x4000; // replace_page() does not flush (E19)
 
 // Options of wp_shared_mapping_range() and clean_record_shared_mapping_range() (range/mapping_dirty.ts).
-export const MAPPING_NO_NESTED = 0x100; //  flushes only what it changed itself, as the series did up to v4 (A7)
-export const MAPPING_BREAK = 0x200; //      ends at the first VMA that does not qualify, as walk_page_mapping() does
-export const MAPPING_V4 = 0x400; //         v4's rule: VM_WRITE counts, not VM_MAYWRITE; VMAs without VM_IO are passed over, with a warning
-export const MAPPING_EVERY_PTE = 0x800; //  judges entries that are not present too, as the kernel does: of swap entries RW is soft-dirty
-export const MAPPING_ATOMIC = 0x1000; //    entries change by one atomic instead of the transaction
-export const MAPPING_SETTLED = 0x2000; //   SCAN_SETTLED
+export const MAPPING_BREAK = 0x1000; //      ends at the first VMA that does not qualify, as walk_page_mapping() does
+export const MAPPING_V4 = 0x2000; //         v4's rule: VM_WRITE counts, not VM_MAYWRITE; VMAs without VM_IO are passed over, with a warning
+export const MAPPING_EVERY_PTE = 0x4000; //  judges entries that are not present too, as the kernel does: of swap entries RW is soft-dirty
+export const MAPPING_ATOMIC = 0x8000; //     entries change by one atomic instead of the transaction
+export const MAPPING_SETTLED = 0x10000; //   SCAN_SETTLED
 
 // ---- Litmus programs (litmus/): a block for each CPU of an instance of a scenario, and one for the instance -------------
 
@@ -622,6 +665,7 @@ export const STATUS_NOT_LIVE = 4; //      the frame is free: a double free
 export const STATUS_UNREPRESENTABLE = 5; // an entry for this address and protection would have reserved bits set
 export const STATUS_NON_CANONICAL = 6; // the range leaves the canonical addresses
 export const STATUS_RESERVED = 7; //      an entry on the way has reserved bits set
+export const STATUS_NOT_ALLOWED = 8; //   a right that the VMA may not have
 
 // ---- Locks -------------------------------------------------------------------------------------------------------
 

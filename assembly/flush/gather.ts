@@ -28,6 +28,7 @@ import {
   GATHER_FREED,
   GATHER_FREED_TABLES,
   GATHER_FULLMM,
+  GATHER_INTERRUPTED,
   GATHER_LAST_BATCH,
   GATHER_LOCAL,
   GATHER_LOCAL_USED,
@@ -55,6 +56,12 @@ const BATCH_PAGES: usize = 16;
 export abstract class Gather {
   /** tlb_gather_mmu(). `tlb` is a block of GATHER_BYTES; `cpu` carries out the flushes, with SHOOT_* `shoot`. */
   static begin(tlb: usize, mm: usize, cpu: usize, fullmm: bool, shoot: u32): void {
+    Gather.prepare(tlb, mm, cpu, fullmm, shoot);
+    Mm.incFlushPending(mm);
+  }
+
+  /** `begin` without the counting, which is the caller's then, and so is that at the end: `widenNested`, `flush`. */
+  static prepare(tlb: usize, mm: usize, cpu: usize, fullmm: bool, shoot: u32): void {
     store<u32>(tlb, <u32>mm, GATHER_MM);
     store<u32>(tlb, <u32>cpu, GATHER_CPU);
     store<u32>(tlb, shoot, GATHER_SHOOT);
@@ -66,8 +73,8 @@ export abstract class Gather {
     store<u32>(tlb, 0, GATHER_TABLES);
     store<u32>(tlb, 0, GATHER_FLUSHES);
     store<u32>(tlb, 0, GATHER_FREED);
+    store<u32>(tlb, 0, GATHER_INTERRUPTED);
     Gather.resetRange(tlb);
-    Mm.incFlushPending(mm);
   }
 
   /** tlb_remove_tlb_entry(): the entry of `level` for the page at `va` was cleared. */
@@ -119,8 +126,11 @@ export abstract class Gather {
       const stride = all ? REQUEST_ALL : Gather.stride(tlb, cleared);
       const first = all ? 0 : load<u64>(tlb, GATHER_START);
       const last = all ? NOTHING : load<u64>(tlb, GATHER_END);
-      Shootdown.flush(load<u32>(tlb, GATHER_CPU), load<u32>(tlb, GATHER_MM), first, last, stride, freedTables, shoot);
+      const cpu = <usize>load<u32>(tlb, GATHER_CPU);
+      const mm = <usize>load<u32>(tlb, GATHER_MM);
+      const interrupted = Shootdown.flush(cpu, mm, first, last, stride, freedTables, shoot);
       store<u32>(tlb, load<u32>(tlb, GATHER_FLUSHES) + 1, GATHER_FLUSHES);
+      store<u32>(tlb, load<u32>(tlb, GATHER_INTERRUPTED) + interrupted, GATHER_INTERRUPTED);
     }
     Gather.resetRange(tlb);
   }
@@ -135,13 +145,21 @@ export abstract class Gather {
   /** tlb_finish_mmu() */
   static finish(tlb: usize): void {
     const mm = <usize>load<u32>(tlb, GATHER_MM);
-    if (Mm.flushNested(mm)) {
-      store<u32>(tlb, 1, GATHER_FULLMM);
-      Gather.resetRange(tlb);
-      store<u32>(tlb, 1, GATHER_FREED_TABLES);
-    }
+    if (Mm.flushNested(mm)) Gather.widenNested(tlb, true);
     Gather.flush(tlb);
     Mm.decFlushPending(mm);
+  }
+
+  /** Somebody else owes a flush of this mm: flush all. Without the tables, as before 7a30df49f63a, arm64 does not flush at all. */
+  static widenNested(tlb: usize, tables: bool): void {
+    store<u32>(tlb, 1, GATHER_FULLMM);
+    Gather.resetRange(tlb);
+    if (tables) store<u32>(tlb, 1, GATHER_FREED_TABLES);
+  }
+
+  /** Entries changed and no page goes: the range is forgotten, and the flush stays owed. */
+  static forget(tlb: usize): void {
+    Gather.resetRange(tlb);
   }
 
   // ---- parts

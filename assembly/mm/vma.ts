@@ -66,24 +66,41 @@ export abstract class Vma {
 
   /** Takes a VMA out of its trees and frees it. What it maps stays in the tables: zap it first. */
   static withdraw(vma: usize): void {
+    const mmapLock = Mm.mmapLock(Vma.mm(vma));
+    RwLock.writeLock(mmapLock);
+    Vma.detach(vma);
+    RwLock.writeUnlock(mmapLock);
+  }
+
+  /** The same of who holds mmap_lock for writing. */
+  static detach(vma: usize): void {
     const anon = Vma.anon(vma);
-    Vma.lockTrees(vma);
+    Vma.lockReverse(vma);
     const last = Vma.remove(vma);
-    Vma.unlockTrees(vma);
+    Vma.unlockReverse(vma);
     if (last) AnonVma.free(anon);
     Vma.free(vma);
   }
 
   private static lockTrees(vma: usize): void {
     RwLock.writeLock(Mm.mmapLock(Vma.mm(vma)));
+    Vma.lockReverse(vma);
+  }
+
+  private static unlockTrees(vma: usize): void {
+    Vma.unlockReverse(vma);
+    RwLock.writeUnlock(Mm.mmapLock(Vma.mm(vma)));
+  }
+
+  /** The trees of the reverse map: i_mmap_rwsem and anon_vma->rwsem, as far as the VMA has them. */
+  static lockReverse(vma: usize): void {
     if (Vma.mapping(vma) != 0) RwLock.writeLock(Mapping.lock(Vma.mapping(vma)));
     if (Vma.anon(vma) != 0) RwLock.writeLock(AnonVma.lock(Vma.anon(vma)));
   }
 
-  private static unlockTrees(vma: usize): void {
+  static unlockReverse(vma: usize): void {
     if (Vma.anon(vma) != 0) RwLock.writeUnlock(AnonVma.lock(Vma.anon(vma)));
     if (Vma.mapping(vma) != 0) RwLock.writeUnlock(Mapping.lock(Vma.mapping(vma)));
-    RwLock.writeUnlock(Mm.mmapLock(Vma.mm(vma)));
   }
 
   /** A VMA for [start, end), both page-aligned, over `mapping` (0: anonymous) from page `pgoff`. 0 if no heap is left. */
@@ -130,6 +147,18 @@ export abstract class Vma {
   /** The VMA of `mm` that holds `va`, or 0: vma_lookup(). */
   static lookUp(mm: usize, va: u64): usize {
     const node = Interval.find(mm + MM_VMAS, va, va);
+    return node == 0 ? 0 : node - VMA_BY_ADDRESS;
+  }
+
+  /** The first VMA of `mm` that holds a byte of [first, last], in order of address, or 0: find_vma_intersection(). */
+  static firstIn(mm: usize, first: u64, last: u64): usize {
+    const node = Interval.find(mm + MM_VMAS, first, last);
+    return node == 0 ? 0 : node - VMA_BY_ADDRESS;
+  }
+
+  /** The next such VMA after `vma`: for_each_vma_range(). */
+  static nextIn(mm: usize, vma: usize, first: u64, last: u64): usize {
+    const node = Interval.next(mm + MM_VMAS, vma + VMA_BY_ADDRESS, first, last);
     return node == 0 ? 0 : node - VMA_BY_ADDRESS;
   }
 

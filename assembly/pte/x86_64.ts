@@ -103,6 +103,9 @@ const SWAP_OFFSET_BITS: u64 = ((<u64>1) << (X86_SWAP_TYPE - X86_SWAP_OFFSET)) - 
 const PFN_MASK: u64 = 0x000ffffffffff000;
 /** A and D of a none entry do not count: stray updates by the processor (_PAGE_KNL_ERRATUM_MASK). */
 const NONE_IGNORES: u64 = A | D;
+/** pte_flags_need_flush(): flush_on_clear without A, flush_on_change. */
+const FLUSH_ON_CLEAR: u64 = P | D;
+const FLUSH_ON_CHANGE: u64 = RW | US | PWT | PCD | PS | G | PAT_LARGE | PKEY_MASK | NX;
 /** What `pteModify` keeps beside the PFN: _PAGE_CHG_MASK. */
 const KEPT_BY_MODIFY: u64 = PCD | PWT | PAT | SPECIAL | DEVMAP | A | D | SAVED_DIRTY | SOFT_DIRTY | UFFD_WP;
 
@@ -523,6 +526,11 @@ export class X86Tables<Depth> {
     return (pte & (D | SAVED_DIRTY)) != 0;
   }
 
+  /** Present for the kernel only: no access is allowed. */
+  pteProtnone(pte: u64): bool {
+    return (pte & (P | PROTNONE)) == PROTNONE;
+  }
+
   pteYoung(pte: u64): bool {
     return (pte & A) != 0;
   }
@@ -661,6 +669,17 @@ export class X86Tables<Depth> {
         : this.access(prot) | (prot & PROT_GLOBAL ? G : 0) | kept | pfn;
     // Of an entry that was RW=0, a D is that of a shadow stack and stays.
     return (pte & RW) != 0 ? this.saveDirty(modified) : this.unsaveDirty(modified);
+  }
+
+  /**
+   * May a TLB not go on with the old entry? pte_needs_flush() (arch/x86/include/asm/tlbflush.h): not if it was not present; A does not count, as in
+   * ptep_clear_flush_young(), nor do bits that only software reads.
+   */
+  pteNeedsFlush(old: u64, now: u64): bool {
+    if ((old & P) == 0) return false;
+    if (this.ptePfn(old) != this.ptePfn(now)) return true;
+    const changed = old ^ now;
+    return (changed & old & FLUSH_ON_CLEAR) != 0 || (changed & FLUSH_ON_CHANGE) != 0;
   }
 
   // ---- entries that are neither present nor none (pgtable_64.h): type, and the offset inverted, so that a small one names high memory (L1TF)

@@ -22,27 +22,24 @@ import {
   MAPPING_ATOMIC,
   MAPPING_BREAK,
   MAPPING_EVERY_PTE,
-  MAPPING_NO_NESTED,
   MAPPING_SETTLED,
   MAPPING_V4,
+  MMU_NOTIFY_PROTECTION_PAGE,
   PATH_HUGE,
   PATH_LOSE_DIRTY,
+  PATH_NO_NESTED,
   PATH_PASSED,
   PATH_PGOFF,
   PATH_PLAIN,
   PATH_SCAN,
   PATH_WARNED,
-  SCAN_BITMAP,
-  SCAN_END,
   SCAN_FINAL,
   SCAN_FIRST,
   SCAN_FLAGS,
   SCAN_HUGE,
   SCAN_LAST,
   SCAN_ORIGIN,
-  SCAN_PLAIN,
   SCAN_SETTLED,
-  SCAN_START,
   SCAN_TOUCHED,
   SCAN_TRANSACTION,
   SCAN_VA,
@@ -59,22 +56,24 @@ import { RwLock } from "../lock/rwlock";
 import { Spinlock } from "../lock/spinlock";
 import { Mapping } from "../mm/mapping";
 import { Mm } from "../mm/mm";
+import { Notifiers } from "../mm/notifier";
 import { Vma } from "../mm/vma";
 import { Entry } from "../pte/entry";
 import { X86_64, X86_64_LA57 } from "../pte/x86_64";
 import { Space } from "../space";
-import { Apply } from "./apply";
+import { Apply, LARGE_NEVER } from "./apply";
 import { Clean } from "./clean";
 import { Path } from "./path";
 import { Scan } from "./scan";
-import { Wrprotect, WrprotectLosingDirty } from "./wrprotect";
+import { Wrprotect } from "./wrprotect";
+
+/** Variants that go entry by entry, without vectors. */
+const ONE_BY_ONE: u32 = MAPPING_EVERY_PTE | PATH_PLAIN | PATH_LOSE_DIRTY;
 
 export abstract class MappingDirty {
   /** wp_shared_mapping_range(): pages [first, last] of `mapping`, from CPU `cpu`, which is not in user mode. */
   static writeProtect(cpu: usize, mapping: usize, first: u64, last: u64, path: usize, options: u32): void {
-    if ((options & PATH_LOSE_DIRTY) != 0) {
-      MappingDirty.apply<WrprotectLosingDirty>(cpu, mapping, first, last, path, options);
-    } else MappingDirty.apply<Wrprotect>(cpu, mapping, first, last, path, options);
+    MappingDirty.apply<Wrprotect>(cpu, mapping, first, last, path, options);
   }
 
   /** clean_record_shared_mapping_range(): with the bitmap of PATH_SCAN, whose bit 0 stands for page PATH_PGOFF of the mapping. */
@@ -85,9 +84,8 @@ export abstract class MappingDirty {
   private static apply<V>(cpu: usize, mapping: usize, first: u64, last: u64, path: usize, options: u32): void {
     Path.begin(path, cpu, options);
     const scan = path + PATH_SCAN;
-    const way: u32 =
-      (options & PATH_PLAIN) != 0 ? SCAN_PLAIN : (options & MAPPING_ATOMIC) != 0 ? 0 : (SCAN_TRANSACTION as u32);
-    store<u32>(scan, way | ((options & MAPPING_SETTLED) != 0 ? SCAN_SETTLED : 0), SCAN_FLAGS);
+    const atomic: u32 = (options & MAPPING_ATOMIC) != 0 ? 0 : (SCAN_TRANSACTION as u32);
+    store<u32>(scan, atomic | ((options & MAPPING_SETTLED) != 0 ? SCAN_SETTLED : 0), SCAN_FLAGS);
     RwLock.readLock(Mapping.lock(mapping));
     for (let vma = Vma.firstOf(mapping, first, last); vma != 0; vma = Vma.nextOf(mapping, vma, first, last)) {
       if (!MappingDirty.qualifies(path, Shared.load<u32>(vma + VMA_FLAGS))) {
@@ -103,9 +101,7 @@ export abstract class MappingDirty {
       const end = Vma.start(vma) + (to << FRAME_SHIFT) + ((1 << FRAME_SHIFT) - 1);
       store<u64>(scan, (Vma.start(vma) >> FRAME_SHIFT) - pgoff + load<u64>(path, PATH_PGOFF), SCAN_ORIGIN);
       Path.enterMm(path, Vma.mm(vma), vma);
-      if (Space.format(Mm.space(Vma.mm(vma))) == FORMAT_X86_64_LA57) {
-        MappingDirty.inVma<X86_64_LA57, V>(path, start, end);
-      } else MappingDirty.inVma<X86_64, V>(path, start, end);
+      MappingDirty.inVma<V>(path, start, end);
     }
     RwLock.readUnlock(Mapping.lock(mapping));
     Path.finish(path);
@@ -123,14 +119,18 @@ export abstract class MappingDirty {
   }
 
   /** The part [start, end] of one VMA. */
-  private static inVma<F, V>(path: usize, start: u64, end: u64): void {
+  private static inVma<V>(path: usize, start: u64, end: u64): void {
+    const mm = Path.mm(path);
+    Notifiers.start(mm, MMU_NOTIFY_PROTECTION_PAGE, start, end);
     Path.countUp(path);
-    if (Path.has(path, MAPPING_EVERY_PTE)) Apply.toPfnRange<F, EveryPte<V>>(path, start, end, false);
-    else MappingDirty.scan<F, V>(path, start, end);
+    if (Path.has(path, ONE_BY_ONE)) Apply.toPfnRange<X86_64, OnePte<V>>(path, start, end, false);
+    else if (Space.format(Mm.space(mm)) == FORMAT_X86_64_LA57) MappingDirty.scan<X86_64_LA57, V>(path, start, end);
+    else MappingDirty.scan<X86_64, V>(path, start, end);
     Path.countUpLate(path);
     // wp_clean_post_vma(). v4 looked at nothing but its own range.
-    if (!Path.has(path, MAPPING_NO_NESTED) && Mm.flushNested(Path.mm(path))) Path.flush(path, start, end, FRAME_SHIFT);
+    if (!Path.has(path, PATH_NO_NESTED) && Mm.flushNested(mm)) Path.flush(path, start, end, FRAME_SHIFT);
     else Path.flushTouched(path);
+    Notifiers.end(mm, MMU_NOTIFY_PROTECTION_PAGE, start, end);
     Path.countDown(path);
   }
 
@@ -143,7 +143,7 @@ export abstract class MappingDirty {
       const rest = at | (region - 1);
       store<u64>(scan, at, SCAN_VA);
       store<u64>(scan, min(rest, end), SCAN_LAST);
-      const ptl = Apply.ptl<F>(mm, at);
+      const ptl = Mm.ptl(mm, Apply.leafTable(mm, at));
       Spinlock.lock(ptl);
       Scan.run<F, V>(Mm.space(mm), scan);
       const touched = load<u64>(scan, SCAN_TOUCHED);
@@ -167,34 +167,28 @@ export abstract class MappingDirty {
 }
 
 /**
- * wp_pte() and clean_record_pte() (apply_pt_wrprotect(), apply_pt_clean()) as they stand: they ask pte_write() or pte_dirty() of any entry, present
- * or not. In a swap entry of x86-64 bit 1 is soft-dirty and not RW (arch/x86/include/asm/pgtable_64.h), and is taken away. That
- * hurts nobody in a VMA of device memory, where no such entries are, and in one of a file it does.
+ * wp_pte() and clean_record_pte() (apply_pt_wrprotect(), apply_pt_clean()), for the variants. As they stand (MAPPING_EVERY_PTE), they ask pte_write() or
+ * pte_dirty() of any entry, present or not. In a swap entry of x86-64 bit 1 is soft-dirty and not RW (arch/x86/include/asm/pgtable_64.h), and is
+ * taken away. That hurts nobody in a VMA of device memory, where no such entries are, and in one of a file it does.
  */
-class EveryPte<V> {
+class OnePte<V> {
   @inline
-  get huge(): bool {
-    return false;
+  get large(): i32 {
+    return LARGE_NEVER;
   }
 
   @inline
   enter(_path: usize): void {}
 
-  pte<F>(path: usize, slot: usize, va: u64, _level: i32): i32 {
+  pte<F>(path: usize, slot: usize, va: u64, end: u64, _level: i32): i32 {
     const visitor = changetype<V>(0);
     const entry = Entry.load<F>(slot);
-    if (!visitor.of<F>(entry)) return 0;
+    if (!(Path.has(path, MAPPING_EVERY_PTE) ? visitor.of<F>(entry) : visitor.hit<F>(entry))) return 0;
     const old = Path.has(path, PATH_PLAIN) ? entry : Entry.modifyProtStart<F>(slot);
-    Entry.modifyProtCommit<F>(slot, visitor.after<F>(old));
-    MappingDirty.tell(path, 1, va, va + ((1 << FRAME_SHIFT) - 1));
-    const scan = path + PATH_SCAN;
-    const bitmap: usize = load<u32>(scan, SCAN_BITMAP);
-    if (bitmap == 0) return 0;
-    const bit = (va >> FRAME_SHIFT) - load<u64>(scan, SCAN_ORIGIN);
-    const word = bitmap + ((<usize>(bit >> 6)) << 3);
-    store<u64>(word, load<u64>(word) | ((<u64>1) << (bit & 63)));
-    if (bit < load<u64>(scan, SCAN_START)) store<u64>(scan, bit, SCAN_START);
-    if (bit + 1 > load<u64>(scan, SCAN_END)) store<u64>(scan, bit + 1, SCAN_END);
+    const now = visitor.after<F>(old);
+    Entry.modifyProtCommit<F>(slot, Path.has(path, PATH_LOSE_DIRTY) ? changetype<F>(0).pteMkclean(now) : now);
+    MappingDirty.tell(path, 1, va, end);
+    Path.setBit(path, va);
     return 0;
   }
 

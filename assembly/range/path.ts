@@ -36,12 +36,17 @@ import {
   PATH_NO_FLUSH,
   PATH_OPTIONS,
   PATH_PASSED,
+  PATH_SCAN,
   PATH_SHOOT,
   PATH_TO,
   PATH_TOUCHED,
   PATH_UNCOUNTED,
   PATH_VMA,
   PATH_WARNED,
+  SCAN_BITMAP,
+  SCAN_END,
+  SCAN_ORIGIN,
+  SCAN_START,
 } from "../layout";
 import { Shootdown } from "../flush/shootdown";
 import { Mm } from "../mm/mm";
@@ -110,14 +115,10 @@ export abstract class Path {
 
   // ---- what was changed
 
-  /** The entry for the page of 2^`shift` bytes at `va` was changed: a flush is owed for it. */
+  /** The entry that maps [first, last] was changed: a flush is owed for it. */
   @inline
-  static touched(path: usize, va: u64, shift: u64): void {
-    Path.touchedRange(path, 1, va, va + (((<u64>1) << shift) - 1));
-  }
-
-  static touchedRange(path: usize, entries: u64, first: u64, last: u64): void {
-    Path.note(path, entries, first, last);
+  static touched(path: usize, first: u64, last: u64): void {
+    Path.note(path, 1, first, last);
     Path.owe(path, first, last);
   }
 
@@ -144,6 +145,18 @@ export abstract class Path {
   private static owesNothing(path: usize): void {
     store<u64>(path, NOWHERE, PATH_FROM);
     store<u64>(path, 0, PATH_TO);
+  }
+
+  /** The bit of the page at `va` in the caller's bitmap, if there is one; start and end widen as in clean_record_pte(). */
+  static setBit(path: usize, va: u64): void {
+    const scan = path + PATH_SCAN;
+    const bitmap: usize = load<u32>(scan, SCAN_BITMAP);
+    if (bitmap == 0) return;
+    const bit = (va >> FRAME_SHIFT) - load<u64>(scan, SCAN_ORIGIN);
+    const word = bitmap + ((<usize>(bit >> 6)) << 3);
+    store<u64>(word, load<u64>(word) | ((<u64>1) << (bit & 63)));
+    if (bit < load<u64>(scan, SCAN_START)) store<u64>(scan, bit, SCAN_START);
+    if (bit + 1 > load<u64>(scan, SCAN_END)) store<u64>(scan, bit + 1, SCAN_END);
   }
 
   // ---- tlb_flush_pending

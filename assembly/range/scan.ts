@@ -10,9 +10,8 @@
 // Hardware goes on: walkers in other agents set A and D at any moment, and no such bit is lost or invented. An entry changes by
 //   one atomic       a compare-exchange of what it was into what it becomes, which is also what V8 makes of an atomic `and`
 //   a transaction    with SCAN_TRANSACTION: exchange with none, then store (ptep_modify_prot_start and commit); a walk in between faults
-//   a plain store    with SCAN_SETTLED, if the entry is settled: present with A, and with D or without the right to write;
-//                    with SCAN_PLAIN any: that loses what hardware sets after the load, which is what it is there to show
-// Why a plain store to a settled entry is sound: a walker writes an entry only to set an A or D that is missing and allowed, by compare-exchange against what it
+//   a plain store    with SCAN_SETTLED, if the entry is settled: present with A, and with D or without the right to write
+// Why the last is sound: a walker writes an entry only to set an A or D that is missing and allowed, by compare-exchange against what it
 // read. A settled entry lacks none. A walker that read it earlier, unsettled, finds it changed and begins again; one that reads it
 // after the store sees what was stored. What it leans on: that machine (`recheck` of the dirty-bit machines; one that sets D
 // without looking at RW again, `nowcheck`, needs the atomics), the lock, and that an aligned store of 8 bytes, also as half of a
@@ -36,7 +35,6 @@ import {
   SCAN_HUGE,
   SCAN_LAST,
   SCAN_ORIGIN,
-  SCAN_PLAIN,
   SCAN_SETTLED,
   SCAN_START,
   SCAN_TOUCHED,
@@ -198,8 +196,6 @@ export abstract class Scan {
   private static change<F, V>(slot: usize, entry: u64, flags: u32, regime: usize): void {
     const visitor = changetype<V>(0);
     if ((flags & SCAN_SETTLED) != 0 && changetype<F>(0).settled(entry, regime)) {
-      Scan.put<F>(slot, visitor.after<F>(entry));
-    } else if ((flags & SCAN_PLAIN) != 0) {
       Scan.put<F>(slot, visitor.after<F>(entry));
     } else if ((flags & SCAN_TRANSACTION) != 0) {
       Scan.put<F>(slot, visitor.after<F>(Entry.modifyProtStart<F>(slot)));
