@@ -34,6 +34,15 @@ import { Shootdown } from "./flush/shootdown";
 import { Tracker } from "./flush/track";
 import { Frames, NO_FRAME } from "./frame";
 import { Heap } from "./heap";
+import { ClearRefs } from "./kernel/clear_refs";
+import { Ksm } from "./kernel/ksm";
+import { Madvise } from "./kernel/madvise";
+import { Mkclean, Writeback } from "./kernel/mkclean";
+import { Mprotect } from "./kernel/mprotect";
+import { Munmap } from "./kernel/munmap";
+import { Pagemap } from "./kernel/pagemap";
+import { Reaper } from "./kernel/reaper";
+import { Userfaultfd } from "./kernel/userfaultfd";
 import { Lister } from "./list";
 import { Litmus } from "./litmus/machine";
 import { Loads } from "./loads";
@@ -52,9 +61,12 @@ import { X86_64, X86_64_LA57 } from "./pte/x86_64";
 import { Pwc } from "./pwc";
 import { Random } from "./random";
 import { Age } from "./range/age";
+import { Apply } from "./range/apply";
 import { Clean } from "./range/clean";
+import { Collect } from "./range/collect";
 import { HarvestDirty, HarvestSoftDirty, HarvestWritten, HarvestYoung } from "./range/harvest";
 import { MappingDirty } from "./range/mapping_dirty";
+import { Path } from "./range/path";
 import { Scan } from "./range/scan";
 import { ClearSoftDirty } from "./range/soft_dirty";
 import { Wrprotect } from "./range/wrprotect";
@@ -827,7 +839,7 @@ export function cleanRecordMapping(cpu: usize, mapping: usize, first: u64, last:
   MappingDirty.cleanRecord(cpu, mapping, first, last, path, options);
 }
 
-// ---- flush/gather.ts, range/zap.ts: `tlb` is a block of GATHER_BYTES
+// ---- flush/gather.ts, range/zap.ts: `tlb` is a block of GATHER_BYTES, that of a path at PATH_GATHER
 
 export function gatherMmu(tlb: usize, mm: usize, cpu: usize, fullmm: bool, shoot: u32): void {
   Gather.begin(tlb, mm, cpu, fullmm, shoot);
@@ -858,10 +870,82 @@ export function finishGather(tlb: usize): void {
   Gather.finish(tlb);
 }
 
-/** Takes the pages of [first, last] out of `mm`, into the gather. */
-export function zapRange(tlb: usize, mm: usize, first: u64, last: u64): void {
-  if (la57(Mm.space(mm))) Zap.range<X86_64_LA57>(tlb, mm, first, last);
-  else Zap.range<X86_64>(tlb, mm, first, last);
+/** Takes the pages of [first, last] out of `mm`, into the gather of the path. */
+export function zapRange(path: usize, mm: usize, first: u64, last: u64): void {
+  Path.enterMm(path, mm, 0);
+  Zap.range<X86_64>(path, first, last);
+}
+
+// ---- range/apply.ts
+
+/** apply_to_pfn_range() with a visitor that copies entries; see Collect. */
+export function applyToPfnRange(path: usize, mm: usize, first: u64, last: u64, alloc: bool): i32 {
+  Path.begin(path, 0, 0);
+  Path.enterMm(path, mm, 0);
+  return Apply.toPfnRange<X86_64, Collect>(path, first, last, alloc);
+}
+
+// ---- kernel/: entries of four and five levels mean the same, so each path is compiled once. From CPU `cpu`, for [first, last] of `mm`, both page-aligned but for the low bits of `last`; `path` is a block of PATH_BYTES
+
+/** clear_refs_write() of soft-dirty; options CLEAR_REFS_* and PATH_*. */
+export function clearRefs(cpu: usize, mm: usize, first: u64, last: u64, path: usize, options: u32): void {
+  ClearRefs.softDirty<X86_64>(cpu, mm, first, last, path, options);
+}
+
+/** Sets the bits of the pages that pagemap tells to be soft-dirty. */
+export function pagemapSoftDirty(cpu: usize, mm: usize, first: u64, last: u64, path: usize): void {
+  Pagemap.softDirty<X86_64>(cpu, mm, first, last, path);
+}
+
+/** `rights` is VM_READ, VM_WRITE, VM_EXEC. STATUS_OK, STATUS_NO_MEMORY at a hole, or STATUS_NOT_ALLOWED. */
+export function mprotect(cpu: usize, mm: usize, first: u64, last: u64, rights: u32, path: usize, options: u32): i32 {
+  return Mprotect.range<X86_64>(cpu, mm, first, last, rights, path, options);
+}
+
+/** UFFDIO_WRITEPROTECT; options UFFD_WP_* and PATH_*. */
+export function uffdWriteProtect(cpu: usize, mm: usize, first: u64, last: u64, path: usize, options: u32): i32 {
+  return Userfaultfd.writeProtect<X86_64>(cpu, mm, first, last, path, options);
+}
+
+export function madviseDontNeed(cpu: usize, mm: usize, first: u64, last: u64, path: usize, options: u32): void {
+  Madvise.dontNeed<X86_64>(cpu, mm, first, last, path, options);
+}
+
+export function madviseFree(cpu: usize, mm: usize, first: u64, last: u64, path: usize, options: u32): void {
+  Madvise.free<X86_64>(cpu, mm, first, last, path, options);
+}
+
+/** Writes a page of a file back; false if it was clean. Options MKCLEAN_* and WRITEBACK_*. */
+export function writeBackFolio(cpu: usize, folio: usize, path: usize, options: u32): bool {
+  return Writeback.folio(cpu, folio, path, options);
+}
+
+/** folio_mkclean() of who holds the page lock: true if an entry was cleaned. */
+export function mkcleanFolio(cpu: usize, folio: usize, path: usize, options: u32): bool {
+  Path.begin(path, cpu, options);
+  const cleaned = Mkclean.folio(folio, path);
+  Path.finish(path);
+  return cleaned;
+}
+
+/** KSM merges the page at `va` with `kfolio`, or makes one for others of it (0); false if it could not. Options KSM_*. */
+export function mergePage(cpu: usize, mm: usize, va: u64, kfolio: usize, path: usize, options: u32): bool {
+  return Ksm.merge<X86_64>(cpu, mm, va, kfolio, path, options);
+}
+
+/** STATUS_OK, or STATUS_NO_MEMORY if a VMA could not be split. */
+export function munmap(cpu: usize, mm: usize, first: u64, last: u64, path: usize, options: u32): i32 {
+  return Munmap.range<X86_64>(cpu, mm, first, last, path, options);
+}
+
+/** The OOM reaper; false if it has to try again. */
+export function reapMm(cpu: usize, mm: usize, path: usize, options: u32): bool {
+  return Reaper.reap<X86_64>(cpu, mm, path, options);
+}
+
+/** mmput(): true if this was the last user, and the mm was taken down. */
+export function putMm(cpu: usize, mm: usize, path: usize, options: u32): bool {
+  return Reaper.put<X86_64>(cpu, mm, path, options);
 }
 
 // ---- litmus/
@@ -917,6 +1001,14 @@ export function pteWrite(pte: u64): bool {
 
 export function pteDirty(pte: u64): bool {
   return changetype<X86_64>(0).pteDirty(pte);
+}
+
+export function pteProtnone(pte: u64): bool {
+  return changetype<X86_64>(0).pteProtnone(pte);
+}
+
+export function pteNeedsFlush(old: u64, now: u64): bool {
+  return changetype<X86_64>(0).pteNeedsFlush(old, now);
 }
 
 export function pteYoung(pte: u64): bool {

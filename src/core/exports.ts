@@ -259,7 +259,26 @@ export interface CoreExports {
   flushGatherTlbOnly(tlb: number): void;
   flushGather(tlb: number): void;
   finishGather(tlb: number): void;
-  zapRange(tlb: number, mm: number, first: bigint, last: bigint): void;
+  zapRange(path: number, mm: number, first: bigint, last: bigint): void;
+
+  // ---- range/apply.ts
+
+  applyToPfnRange(path: number, mm: number, first: bigint, last: bigint, alloc: boolean): number;
+
+  // ---- kernel/
+
+  clearRefs(cpu: number, mm: number, first: bigint, last: bigint, path: number, options: number): void;
+  pagemapSoftDirty(cpu: number, mm: number, first: bigint, last: bigint, path: number): void;
+  mprotect(cpu: number, mm: number, first: bigint, last: bigint, rights: number, path: number, options: number): number;
+  uffdWriteProtect(cpu: number, mm: number, first: bigint, last: bigint, path: number, options: number): number;
+  madviseDontNeed(cpu: number, mm: number, first: bigint, last: bigint, path: number, options: number): void;
+  madviseFree(cpu: number, mm: number, first: bigint, last: bigint, path: number, options: number): void;
+  writeBackFolio(cpu: number, folio: number, path: number, options: number): number;
+  mkcleanFolio(cpu: number, folio: number, path: number, options: number): number;
+  mergePage(cpu: number, mm: number, va: bigint, kfolio: number, path: number, options: number): number;
+  munmap(cpu: number, mm: number, first: bigint, last: bigint, path: number, options: number): number;
+  reapMm(cpu: number, mm: number, path: number, options: number): number;
+  putMm(cpu: number, mm: number, path: number, options: number): number;
 
   // ---- litmus/
 
@@ -281,6 +300,8 @@ export interface CoreExports {
   ptePresent(pte: bigint): number;
   pteWrite(pte: bigint): number;
   pteDirty(pte: bigint): number;
+  pteProtnone(pte: bigint): number;
+  pteNeedsFlush(old: bigint, now: bigint): number;
   pteYoung(pte: bigint): number;
   pteExec(pte: bigint): number;
   pteUser(pte: bigint): number;

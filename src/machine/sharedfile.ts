@@ -6,11 +6,11 @@ import {
   MAPPING_ATOMIC,
   MAPPING_BREAK,
   MAPPING_EVERY_PTE,
-  MAPPING_NO_NESTED,
   MAPPING_SETTLED,
   MAPPING_V4,
   PATH_HUGE,
   PATH_LOSE_DIRTY,
+  PATH_NO_NESTED,
   PATH_PASSED,
   PATH_PGOFF,
   PATH_PLAIN,
@@ -151,7 +151,7 @@ function optionBits(options: FileRangeOptions): number {
     choice('update', update, UPDATES) |
     choice('rule', rule, RULES) |
     choice('unsuitable', unsuitable, UNSUITABLE) |
-    (nested ? 0 : MAPPING_NO_NESTED) |
+    (nested ? 0 : PATH_NO_NESTED) |
     (options.settled ? MAPPING_SETTLED : 0) |
     (options.everyPte ? MAPPING_EVERY_PTE : 0) |
     (options.losesDirty ? PATH_LOSE_DIRTY : 0)

@@ -14,6 +14,7 @@ let rig: Rig;
 let space: number;
 let mm: number;
 let self: number;
+let path: number;
 let gather: number;
 
 async function scene(frames = 1200, build: 'release' | 'chaos' = 'release'): Promise<void> {
@@ -21,7 +22,8 @@ async function scene(frames = 1200, build: 'release' | 'chaos' = 'release'): Pro
   space = makeSpace(rig);
   mm = rig.core.createMm(space, true) >>> 0;
   self = rig.core.createCpu(0, makeTlb(rig, TLB), layout.MACHINE_RECHECK) >>> 0;
-  gather = rig.core.heapAllocate(layout.GATHER_BYTES) >>> 0;
+  path = rig.core.heapAllocate(layout.PATH_BYTES) >>> 0;
+  gather = path + layout.PATH_GATHER;
 }
 
 const field = (name: number) => rig.u32[(gather + name) / 4] as number;
@@ -41,7 +43,7 @@ function mapPages(pages: number, va = VA): void {
 
 function zap(pages: number, va = VA): void {
   rig.core.gatherMmu(gather, mm, self, false, 0);
-  rig.core.zapRange(gather, mm, va, va + BigInt(pages) * PAGE - 1n);
+  rig.core.zapRange(path, mm, va, va + BigInt(pages) * PAGE - 1n);
   rig.core.finishGather(gather);
 }
 
@@ -52,7 +54,7 @@ describe('one gather', () => {
     mapPages(100);
     const live = control(rig, layout.CONTROL_LIVE);
     rig.core.gatherMmu(gather, mm, self, false, 0);
-    rig.core.zapRange(gather, mm, VA, VA + 100n * PAGE - 1n);
+    rig.core.zapRange(path, mm, VA, VA + 100n * PAGE - 1n);
     // Nothing is freed before the flush; one batch page was taken to note them in.
     expect({ flushes: flushes(), freed: freed(), live: control(rig, layout.CONTROL_LIVE) }).toEqual({
       flushes: 0,
@@ -206,7 +208,7 @@ async function zapBesideReader(build: 'release' | 'chaos', how: 'gather' | 'post
     const before = Atomics.load(flags, 2);
     for (const until = performance.now() + 20; Atomics.load(flags, 2) === before && performance.now() < until; );
     rig.core.gatherMmu(gather, mm, self, false, how === 'posted' ? layout.SHOOT_POSTED : 0);
-    rig.core.zapRange(gather, mm, VA, VA + BigInt(pages) * PAGE - 1n);
+    rig.core.zapRange(path, mm, VA, VA + BigInt(pages) * PAGE - 1n);
     rig.core.finishGather(gather);
     expect(freed()).toBe(pages);
   }

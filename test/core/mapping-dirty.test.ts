@@ -122,7 +122,7 @@ describe('the whole file', () => {
     rig.core.leaveUser(cpu);
     // The same with the flush that is owed counted; v4 of the series did not ask (A7), the merged form does (A8).
     rig.u32[(mm + layout.MM_FLUSH_PENDING) / 4] = 1;
-    rig.core.writeProtectMapping(self, mapping, 0n, 0n, path, layout.MAPPING_NO_NESTED);
+    rig.core.writeProtectMapping(self, mapping, 0n, 0n, path, layout.PATH_NO_NESTED);
     rig.core.enterUser(cpu);
     expect(store()).toBe(true);
     rig.core.leaveUser(cpu);

@@ -15,9 +15,10 @@ const CAPTURE = resolve('test/fixtures/captures/x86_64-4l-nopti.ptpg.gz');
 
 /**
  * What a page downloads to translate its first address: the library and the release core in base64, minified by the user's bundler.
- * At 0.1.0 that was 86 KB, 25 KB after gzip; the machine (TLBs, locks, mm, range operations) about doubles the core.
+ * At 0.1.0 that was 86 KB, 25 KB after gzip; the machine (TLBs, locks, mm, range operations) about doubles the core, and the kernel paths over
+ * it add as much again.
  */
-const BUDGET_BYTES = 250_000;
+const BUDGET_BYTES = 400_000;
 
 let home: string;
 let packed: string[];
@@ -42,7 +43,7 @@ test('it brings no other package', async () => {
 
 test('it holds what a user reads or runs, and nothing else', () => {
   const wanted =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|src\/.*\.(ts|litmus)|assembly\/.*\.ts|build\/(index|cli)\.js(\.map)?|build\/chunks\/.*\.js(\.map)?|build\/types\/.*\.d\.ts)$/;
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|src\/.*\.ts|assembly\/.*\.ts|build\/(index|cli)\.js(\.map)?|build\/chunks\/.*\.js(\.map)?|build\/types\/.*\.d\.ts)$/;
   expect(packed.filter((path) => !wanted.test(path))).toEqual([]);
   for (const path of ['LICENSE', 'README.md', 'build/index.js', 'build/cli.js', 'build/types/src/index.d.ts']) {
     expect(packed).toContain(path);
