@@ -19,6 +19,7 @@ import {
   NOBODY,
 } from "./layout";
 import { Shared } from "./atomic";
+import { Point } from "./point";
 
 // Before an instance is attached it is nobody: MAX_AGENTS, with the block at NOBODY. As literals, for anything else would make
 // the compiler add a start function; `become` refuses to compile if they are stale.
@@ -67,6 +68,8 @@ export abstract class Agent {
     if (MAX_AGENTS != 64 || NOBODY != 0x202000) ERROR("stale initial values");
     self = id;
     block = Agent.blockOf(id);
+    // Whoever ran before may have been given up in the middle of an atomic block (src/explore/machine.ts, Restart).
+    Point.join(false);
   }
 
   /** What this agent writes into the locks it holds: never 0. */

@@ -2,24 +2,59 @@
 // `build/` as .wasm, as text, and as a JavaScript module that holds the bytes in base64.
 //
 // Guarantees: `build/` changes only when all three are good, file by file by renaming, so whoever reads it meanwhile finds whole
-// files. The checks repeat in `test/package/builds.test.ts`; here they stop a bad build before anyone runs it.
+// files. Nothing is compiled if what was compiled last was made of the same sources. The checks repeat in `test/package/builds.test.ts`;
+// here they stop a bad build before anyone runs it.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import asc from 'assemblyscript/asc';
+import { isMainThread, Worker, workerData } from 'node:worker_threads';
 
-const fresh = mkdtempSync('build/.fresh-');
-try {
-  for (const target of ['release', 'chaos', 'explore']) await compile(target);
-  for (const file of readdirSync(fresh)) renameSync(`${fresh}/${file}`, `build/${file}`);
-} catch (error) {
-  console.error(String(error.message));
-  process.exitCode = 1;
-} finally {
-  rmSync(fresh, { recursive: true, force: true });
+const TARGETS = ['release', 'chaos', 'explore'];
+const STAMP = 'build/.sources';
+
+if (isMainThread) await compileAll();
+else await compile(workerData.target, workerData.fresh);
+
+/** The targets are compiled side by side, a thread each. */
+async function compileAll() {
+  const made = fingerprint();
+  const outputs = TARGETS.flatMap((target) => ['wasm', 'wat', 'js', 'd.ts'].map((kind) => `build/${target}.${kind}`));
+  if (outputs.every(existsSync) && existsSync(STAMP) && readFileSync(STAMP, 'utf8') === made) return;
+  const fresh = mkdtempSync('build/.fresh-');
+  try {
+    await Promise.all(TARGETS.map((target) => inThread(target, fresh)));
+    rmSync(STAMP, { force: true });
+    for (const file of readdirSync(fresh)) renameSync(`${fresh}/${file}`, `build/${file}`);
+    writeFileSync(STAMP, made);
+  } catch (error) {
+    console.error(String(error.message));
+    process.exitCode = 1;
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
 }
 
-async function compile(target) {
+function inThread(target, fresh) {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: { target, fresh } });
+    worker.once('error', reject);
+    worker.once('exit', resolve);
+  });
+}
+
+/** A hash of all that a build depends on. */
+function fingerprint() {
+  const hash = createHash('sha256');
+  const sources = readdirSync('assembly', { recursive: true }).filter((name) => /\.(ts|mjs)$/.test(name));
+  for (const file of [...sources.sort().map((name) => `assembly/${name}`), 'asconfig.json', 'package-lock.json']) {
+    hash.update(file).update('\0').update(readFileSync(file)).update('\0');
+  }
+  return hash.digest('hex');
+}
+
+async function compile(target, fresh) {
+  const { default: asc } = await import('assemblyscript/asc');
   const [module, text] = [`${fresh}/${target}.wasm`, `${fresh}/${target}.wat`];
   const options = ['--config', 'asconfig.json', '--target', target, '--outFile', module, '--textFile', text];
   const { error, stderr } = await asc.main(options);

@@ -95,5 +95,5 @@ function keepForPackage() {
     `${name}.wasm`,
     `${name}.wat`,
   ]);
-  writeFileSync('build/.npmignore', ['.gitignore', '.npmignore', ...inputs, ''].join('\n'));
+  writeFileSync('build/.npmignore', ['.gitignore', '.npmignore', '.sources', ...inputs, ''].join('\n'));
 }

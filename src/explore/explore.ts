@@ -140,6 +140,7 @@ export class Explorer {
       }
     });
     for (const [n, moves] of found.violations) this.#violated.set(n, moves);
+    for (let n = 0; n < 32; n++) if ((this.#space.failsAtOnce & (1 << n)) !== 0) this.#violated.set(n, []);
     if (found.deadlock !== undefined) this.#violated.set(DEADLOCK, found.deadlock);
     if (shortest && this.#violated.size > 0) this.#shorten();
     return this.#result(found);
@@ -190,7 +191,9 @@ export class Explorer {
 
   /** A shortest schedule for each violation that has one within the bounds. */
   #shorten(): void {
-    const wanted = new Set(this.#violated.keys());
+    const wanted = new Set<number>();
+    for (const [n, { length }] of this.#violated) if (length > 0) wanted.add(n);
+    if (wanted.size === 0) return;
     const seen = new Set<number>();
     const found = this.#search.breadthFirst(this.#initial, wanted, this.#limits(), {
       ...this.#watch(),
@@ -203,7 +206,9 @@ export class Explorer {
         }
       },
     });
-    for (const [n, moves] of found.violations) if (this.#violated.has(n)) this.#violated.set(n, moves);
+    for (const [n, moves] of found.violations) {
+      if ((this.#violated.get(n)?.length ?? 0) > 0) this.#violated.set(n, moves);
+    }
     if (found.deadlock !== undefined) this.#violated.set(DEADLOCK, found.deadlock);
   }
 

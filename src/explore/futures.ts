@@ -9,52 +9,23 @@
 // Source: Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", 1996, chapter 4 (persistent sets by conflict). What
 // a CPU may still access is told by the place of its program: the union over all places that its control flow reaches from there.
 
-import { POINT_ATOMIC } from '../../assembly/layout.ts';
-import {
-  OP_GIVE_UP,
-  OP_HALT,
-  OP_IF_NOT,
-  OP_IF_ZERO,
-  OP_JUMP,
-  OP_RETRY,
-  OP_USER_EXCHANGE,
-  OP_USER_FETCH,
-  OP_USER_LOAD,
-  OP_USER_STORE,
-} from '../../assembly/litmus/ops_bits.ts';
 import type { CpuProgram } from '../litmus/program.ts';
-import { POINT_CHOICE } from './machine.ts';
-import { type Effect, type Local, MOST_SLOTS, type StateSpace } from './space.ts';
+import { successorsOf } from './flow.ts';
+import { choicesOf, type Effect, type Local, MOST_SLOTS, type StateSpace } from './space.ts';
 
 const WORDS = MOST_SLOTS / 32;
 
 /** For each place of a program WORDS words of slots that are read, then WORDS of slots that are written. */
 class Future {
-  readonly places: number;
   readonly #own: Uint32Array;
   readonly all: Uint32Array;
-  readonly #before: readonly number[][];
+  readonly #before: readonly (readonly number[])[];
 
-  constructor({ code, handler }: CpuProgram) {
-    this.places = code.length;
-    this.#own = new Uint32Array(2 * WORDS * this.places);
-    this.all = new Uint32Array(2 * WORDS * this.places);
-    const before: number[][] = code.map(() => []);
-    const accesses = code.flatMap(({ op }, place) => (isUserAccess(op) ? [place] : []));
-    for (const [place, { op, c = 0 }] of code.entries()) {
-      for (const next of successors(op, c, place)) before[next]?.push(place);
-    }
-    this.#before = before;
-
-    function successors(op: number, c: number, place: number): number[] {
-      if (op === OP_HALT) return [];
-      if (op === OP_JUMP) return [c];
-      if (op === OP_IF_NOT || op === OP_IF_ZERO) return [c, place + 1];
-      if (op === OP_RETRY) return accesses;
-      if (op === OP_GIVE_UP) return accesses.map((access) => access + 1);
-      if (isUserAccess(op) && handler !== undefined) return [place + 1, handler];
-      return [place + 1];
-    }
+  constructor(program: CpuProgram) {
+    const places = program.code.length;
+    this.#own = new Uint32Array(2 * WORDS * places);
+    this.all = new Uint32Array(2 * WORDS * places);
+    this.#before = successorsOf(program).before;
   }
 
   /** Notes an access; false if it was known. */
@@ -75,11 +46,6 @@ class Future {
       this.all[word] = (this.all[word] as number) | bit;
       for (const earlier of this.#before[at] ?? []) queue.push(earlier);
     }
-  }
-
-  /** What is accessed at `place` itself. */
-  get own(): Uint32Array {
-    return this.#own;
   }
 }
 
@@ -137,41 +103,48 @@ export class Futures {
       const c = 31 - Math.clz32(fresh & -fresh);
       done |= 1 << c;
       const local = locals[state[at + c] as number] as Local;
-      if (local.kind === POINT_CHOICE) continue;
       const waits = (enabled & (1 << c)) === 0;
-      for (let other = 0; other < cpus; other++) {
-        if ((set & (1 << other)) !== 0 || other === this.#afterwards) continue;
-        const there = locals[state[at + other] as number] as Local;
-        if (!there.done && this.#conflicts(local, waits, there)) set |= 1 << other;
+      for (let choice = 0; choice < (waits ? 1 : choicesOf(local)); choice++) {
+        const effect = waits ? undefined : this.#effect(state, at, local, choice);
+        for (let other = 0; other < cpus; other++) {
+          if ((set & (1 << other)) !== 0 || other === this.#afterwards) continue;
+          const there = locals[state[at + other] as number] as Local;
+          if (there.done) continue;
+          if (effect === undefined ? this.#mayEnd(local, there) : this.#conflicts(effect, there)) set |= 1 << other;
+        }
       }
     }
   }
 
-  /** May what `other` does from here on get in the way of the step of `local`, or, if it waits, end its waiting? */
-  #conflicts(local: Local, waits: boolean, other: Local): boolean {
+  /** The step that CPU `local.cpu` makes here, were it to run now: as long as nobody writes what it touches, it makes the same. */
+  #effect(state: Uint32Array, at: number, local: Local, choice: number): Effect {
+    const known = this.#space.runs;
+    const effect = this.#space.step(state, at, local.cpu, choice);
+    if (this.#space.runs !== known) {
+      this.noteEffect(local, effect);
+      this.noteLocal(this.#space.locals[effect.local] as Local);
+    }
+    return effect;
+  }
+
+  /** May what `other` does from here on get in the way of a step? */
+  #conflicts({ touched, wrote }: Effect, other: Local): boolean {
     const future = (this.#futures[other.cpu] as Future).all;
     const base = other.place * 2 * WORDS;
-    if (local.kind === POINT_ATOMIC) {
-      const own = (this.#futures[local.cpu] as Future).own;
-      const mine = local.place * 2 * WORDS;
-      for (let n = 0; n < WORDS; n++) {
-        const reads = own[mine + n] as number;
-        const writes = own[mine + WORDS + n] as number;
-        const theirReads = future[base + n] as number;
-        const theirWrites = future[base + WORDS + n] as number;
-        if (((reads & theirWrites) | (writes & (theirReads | theirWrites))) !== 0) return true;
-      }
-      return false;
+    for (let n = 0; n < touched.length; n++) {
+      const word = base + ((touched[n] as number) >> 5);
+      const bit = 1 << ((touched[n] as number) & 31);
+      if (((future[word + WORDS] as number) & bit) !== 0) return true;
+      if (wrote[n] && ((future[word] as number) & bit) !== 0) return true;
     }
-    const word = local.slot >> 5;
-    const bit = 1 << (local.slot & 31);
-    if (((future[base + WORDS + word] as number) & bit) !== 0) return true;
-    return local.writes && !waits && ((future[base + word] as number) & bit) !== 0;
+    return false;
   }
-}
 
-function isUserAccess(op: number): boolean {
-  return op === OP_USER_LOAD || op === OP_USER_STORE || op === OP_USER_EXCHANGE || op === OP_USER_FETCH;
+  /** May what `other` does from here on end the waiting of `local`? */
+  #mayEnd({ slot }: Local, other: Local): boolean {
+    const future = (this.#futures[other.cpu] as Future).all;
+    return ((future[other.place * 2 * WORDS + WORDS + (slot >> 5)] as number) & (1 << (slot & 31))) !== 0;
+  }
 }
 
 function count(set: number): number {

@@ -19,9 +19,11 @@ import {
   CPU_ASID,
   CPU_GENERATION,
   CPU_MM,
+  CPU_PENDING,
+  CPU_REQUESTS,
   ENTRY_BYTES,
   ENTRY_STAMP,
-  HEAP,
+  HELD_LOCKS,
   LITMUS_BYTES,
   LITMUS_ENDED,
   LITMUS_FAILED,
@@ -30,6 +32,7 @@ import {
   LITMUS_RETRY,
   LITMUS_SCRATCH,
   LITMUS_STATE,
+  MAX_AGENTS,
   POINT_ATOMIC,
   POINT_CHANGE,
   POINT_CHANGE_WIDE,
@@ -37,7 +40,9 @@ import {
   POINT_LOAD,
   POINT_LOCK,
   POINT_READ_LOCK,
+  POINT_UPDATE,
   POINT_WRITE_LOCK,
+  REQUEST_BYTES,
   TLB_HINTS_AT,
   TLB_HINTS_MASK,
 } from '../../assembly/layout.ts';
@@ -48,6 +53,7 @@ import { createCoreMemory, instantiateCore } from '../core/instantiate.ts';
 import type { LitmusProgram } from '../litmus/program.ts';
 import { type Instance, type InstanceCpu, LITMUS_TLB_WAYS, type LitmusHost, setUp } from '../litmus/world.ts';
 import { layOut } from '../machine/layout.ts';
+import { liveRegisters } from './liveness.ts';
 
 const FRAMES = 128;
 const HEAP_BYTES = 512 * 1024;
@@ -62,8 +68,10 @@ export const POINT_CHOICE = 64;
 const UNTOUCHED = 0;
 const CONSTANT = 1; // several CPUs read it and nobody writes
 const SHARED = 2;
-const READ_BY = 16; // + CPU: that CPU alone reads it
-const OWNED_BY = 32; // + CPU: that CPU alone reads and writes it
+const READ_BY = 32; // + CPU: that CPU alone reads it
+const OWNED_BY = 64; // + CPU: that CPU alone reads and writes it
+/** A set of CPUs is a number of 32 bits with a sign. */
+const MOST_CPUS = 31;
 
 /** Thrown when a granule turns out to be shared: all that was explored is to be forgotten. */
 export class Restart extends Error {}
@@ -103,6 +111,11 @@ export interface MachineCpu extends InstanceCpu {
   readonly stack: number;
   /** Words (u32 indices) that are this CPU's alone, in ranges [first, end). */
   readonly ranges: readonly (readonly [number, number])[];
+  /** Where its registers lie (word of register 0), and for each place the registers that matter there, a bit each. */
+  readonly registers: number;
+  readonly live: Uint32Array;
+  /** The words of the ranges at the start. */
+  readonly initial: readonly number[];
 }
 
 export class Machine implements LitmusHost {
@@ -113,9 +126,12 @@ export class Machine implements LitmusHost {
   readonly cpus: readonly MachineCpu[];
   /** Granules that each CPU owns, in the order in which that was found. */
   readonly owned: number[][];
-  readonly #initial: Uint32Array;
+  /** Granules that were touched, and the two words that each had at the start. */
+  readonly #touched: number[] = [];
+  readonly #initial = new Map<number, readonly [number, number]>();
   readonly #classes: Uint8Array;
   readonly #asyncify: Asyncify;
+  readonly #blocks: readonly number[];
 
   #running = -1;
   #rewinding = false;
@@ -141,27 +157,32 @@ export class Machine implements LitmusHost {
     this.core.initialize(regions.frames, regions.ram, regions.meta, 0, regions.heap, regions.heapEnd);
     this.core.attach(false);
     this.instance = setUp(this, program);
+    if (this.instance.cpus.length > MOST_CPUS) throw new RangeError(`a scenario has at most ${MOST_CPUS} CPUs`);
     this.cpus = this.instance.cpus.map((cpu, n) => this.#prepare(cpu, n));
     this.owned = this.cpus.map(() => []);
-    this.#initial = this.u32.slice(HEAP >> 2);
-    this.#low = this.u32.slice(0, HEAP >> 2);
+    this.#blocks = this.cpus.map(({ cpu }) => cpu);
   }
-  readonly #low: Uint32Array;
 
   /** Everything as at the start, but for what was learnt of granules. */
   reset(): void {
-    this.u32.set(this.#low, 0);
-    this.u32.set(this.#initial, HEAP >> 2);
-    for (const granules of this.owned) granules.length = 0;
-    for (let g = 0; g < this.#classes.length; g++) {
-      const known = this.#classes[g] as number;
-      if (known > SHARED) this.#classes[g] = UNTOUCHED;
+    for (const granule of this.#touched) {
+      const [low, high] = this.#initial.get(granule) as readonly [number, number];
+      this.u32[granule * 2] = low;
+      this.u32[granule * 2 + 1] = high;
+      if ((this.#classes[granule] as number) > SHARED) this.#classes[granule] = UNTOUCHED;
     }
+    for (const { ranges, initial, stack } of this.cpus) {
+      let at = 0;
+      for (const [first, end] of ranges)
+        for (let word = first; word < end; word++) this.u32[word] = initial[at++] as number;
+      this.u32[stack >> 2] = 0;
+    }
+    for (const granules of this.owned) granules.length = 0;
   }
 
-  /** A word as it is at the start. */
-  initially(word: number): number {
-    return (word < HEAP >> 2 ? this.#low[word] : this.#initial[word - (HEAP >> 2)]) as number;
+  /** Word 0 or 1 of a granule that was touched, as it is at the start. */
+  initially(granule: number, word: number): number {
+    return this.#initial.get(granule)?.[word as 0 | 1] ?? (this.u32[granule * 2 + word] as number);
   }
 
   /** Runs CPU `c` from the start of its program to its first step. */
@@ -200,9 +221,20 @@ export class Machine implements LitmusHost {
     if (step.pending.kind === 0 && this.u32[(cpu.block + LITMUS_STATE) >> 2] !== LITMUS_ENDED) {
       throw new Error(`CPU ${cpu.program.name} stopped in the middle of its program`);
     }
+    this.#forget(cpu);
     step.fails = this.u32[(cpu.block + LITMUS_FAILED) >> 2] as number;
     this.u32[(cpu.block + LITMUS_FAILED) >> 2] = 0;
     return step;
+  }
+
+  /** Clears the registers that do not matter any more, or two states would differ by what nobody will read. */
+  #forget({ block, registers, live }: MachineCpu): void {
+    const matters = live[this.u32[(block + LITMUS_PC) >> 2] as number] as number;
+    for (let n = 0; n < REGISTERS; n++) {
+      if ((matters & (1 << n)) !== 0) continue;
+      this.u32[registers + 2 * n] = 0;
+      this.u32[registers + 2 * n + 1] = 0;
+    }
   }
 
   #suspend(address: number, kind: number): void {
@@ -225,7 +257,7 @@ export class Machine implements LitmusHost {
       if (++this.#quiet > MOST_QUIET) throw new Error(`CPU ${this.cpus[c]?.program.name} runs in a circle`);
       return;
     }
-    if (joined) this.#touch(granule, bare);
+    if (joined || this.#isDelivery(c, address, bare)) this.#touch(granule, bare);
     else this.#park(c, bare, granule, address & 7, 0);
   }
 
@@ -266,6 +298,10 @@ export class Machine implements LitmusHost {
   #isShared(c: number, granule: number, address: number, kind: number): boolean {
     const known = this.#classes[granule] as number;
     if (known === SHARED) return true;
+    if (known === UNTOUCHED && !this.#initial.has(granule)) {
+      this.#initial.set(granule, [this.u32[granule * 2] as number, this.u32[granule * 2 + 1] as number]);
+      this.#touched.push(granule);
+    }
     const writes = writesAt(kind);
     if (known === OWNED_BY + c) {
       if (this.#waits(address, kind)) this.#share(granule);
@@ -282,6 +318,20 @@ export class Machine implements LitmusHost {
     // Another CPU was here, or several.
     if (writes || known >= OWNED_BY) this.#share(granule);
     this.#classes[granule] = CONSTANT;
+    return false;
+  }
+
+  /**
+   * Is the access part of how an interrupt is delivered: its sender writing the request, its receiver taking it? That is one act of hardware,
+   * and part of the step before; that it is put together rightly is tested by itself (test/core/interrupt*.test.ts).
+   */
+  #isDelivery(c: number, address: number, kind: number): boolean {
+    if (kind === POINT_CHANGE || kind === POINT_CHANGE_WIDE) return false;
+    for (let n = 0; n < this.#blocks.length; n++) {
+      const at = address - (this.#blocks[n] as number);
+      if (at >= CPU_REQUESTS && at < CPU_REQUESTS + MAX_AGENTS * REQUEST_BYTES) return true;
+      if (n === c && at === CPU_PENDING) return kind === POINT_UPDATE;
+    }
     return false;
   }
 
@@ -306,12 +356,14 @@ export class Machine implements LitmusHost {
     add(cpu.block + LITMUS_PC, 8);
     add(cpu.block + LITMUS_RETRY, 4);
     const calls = code.some(({ op }) => op === OP_CALL);
-    const most = Math.max(0, ...code.flatMap(({ d = 0, a = 0, b = 0 }) => [d, a, b].filter((r) => r < FIRST_ARGUMENT)));
+    const end = calls ? FIRST_ARGUMENT : REG_FAULT_VA;
+    const most = Math.max(0, ...code.flatMap(({ d = 0, a = 0, b = 0 }) => [d, a, b].filter((r) => r < end)));
     add(cpu.block + LITMUS_REGISTERS, 8 * (most + 1));
-    const high = Math.max(most + 1, calls ? FIRST_ARGUMENT : REG_FAULT_VA);
+    const high = Math.max(most + 1, end);
     add(cpu.block + LITMUS_REGISTERS + 8 * high, 8 * (REGISTERS - high));
     if (calls) add(cpu.block + LITMUS_SCRATCH, LITMUS_BYTES - LITMUS_SCRATCH);
-    add(AGENTS + agent * AGENT_BYTES + AGENT_LOCKS, 0xc0 - AGENT_LOCKS);
+    // Of the agent, what it holds; what it replied last was read in the same step.
+    add(AGENTS + agent * AGENT_BYTES + AGENT_LOCKS, HELD_LOCKS * 4);
     add(cpu.cpu + CPU_MM, 4);
     add(cpu.cpu + CPU_ASID, 4);
     add(cpu.cpu + CPU_GENERATION, 8);
@@ -319,7 +371,15 @@ export class Machine implements LitmusHost {
     const entries =
       (this.u32[(cpu.tlb + TLB_HINTS_AT) >> 2] as number) + (this.u32[(cpu.tlb + TLB_HINTS_MASK) >> 2] as number) + 4;
     for (let way = 0; way < LITMUS_TLB_WAYS; way++) add(entries + way * ENTRY_BYTES, ENTRY_STAMP);
-    return { ...cpu, agent, stack, ranges };
+    const initial = ranges.flatMap(([first, end]) => [...this.u32.subarray(first, end)]);
+    const { observed } = this.instance.program;
+    const shown = observed.reduce(
+      (set, what) => (what.of === 'register' && what.cpu === n ? set | (1 << what.register) : set),
+      0,
+    );
+    const live = liveRegisters(cpu.program, shown >>> 0);
+    const registers = (cpu.block + LITMUS_REGISTERS) >> 2;
+    return { ...cpu, agent, stack, ranges, registers, live, initial };
   }
 }
 

@@ -8,8 +8,7 @@
 // are run there (the proviso of Peled, "All from One, One for All", 1993).
 
 import type { Futures } from './futures.ts';
-import { POINT_CHOICE } from './machine.ts';
-import type { Local, StateSpace } from './space.ts';
+import { choicesOf, type Local, type StateSpace } from './space.ts';
 import { type Fingerprints, Visited } from './visited.ts';
 
 /** One step of a schedule: which CPU, and for a choice of the environment which alternative. */
@@ -97,7 +96,7 @@ export class Search {
     const prints = [0, 0, 0];
     this.#print(initial, 0, prints);
     visited.setNote(visited.add(prints[0] as number, prints[1] as number, prints[2] as number), 1);
-    this.#open(states, frames, 0, prints, reduce, found, watch, () => this.#moves(frames, 0));
+    this.#open(states, frames, 0, prints, reduce, found, watch, () => []);
 
     while (depth >= 0) {
       const frame = depth * FRAME;
@@ -164,12 +163,11 @@ export class Search {
     return found;
   }
 
-  /** All states by distance, until `wanted` (a bit for each invariant; DEADLOCK) are all found. */
-  breadthFirst(initial: Uint32Array, wanted: Set<number>, limits: Limits, watch: Watch): Found {
+  /** All states by distance, until `missing` (numbers of invariants; DEADLOCK) is empty: what is found, here or by `watch`, leaves it. */
+  breadthFirst(initial: Uint32Array, missing: Set<number>, limits: Limits, watch: Watch): Found {
     const { width, cpus, locals } = this.#space;
     const visited = new Visited();
     const found = fresh();
-    const missing = new Set(wanted);
     const queue = new Queue(width);
     let parents = new Uint32Array(1024);
     let moves = new Uint16Array(1024);
@@ -186,6 +184,7 @@ export class Search {
       return way.reverse();
     };
     const next = new Uint32Array(width);
+    let looked = 0;
     search: while (queue.length > 0) {
       const { state, at, number } = queue.shift();
       const enabled = this.enabled(state, at);
@@ -194,8 +193,8 @@ export class Search {
         else if (found.deadlock === undefined) {
           found.deadlock = path(number);
           missing.delete(DEADLOCK);
-          if (missing.size === 0) break;
         }
+        if (missing.size === 0) break;
         continue;
       }
       for (let left = enabled; left !== 0; left &= left - 1) {
@@ -230,7 +229,7 @@ export class Search {
           queue.push(next, 0, used, child, prints);
         }
       }
-      if ((visited.size & 1023) === 0 || queue.length === 0) {
+      if ((++looked & 1023) === 0 || queue.length === 0) {
         found.stopped = over({ ...found, states: visited.size }, visited, limits, watch);
         if (found.stopped !== undefined) break;
       }
@@ -338,10 +337,6 @@ const REST = 1;
 const CPU = 2;
 const CHOICE = 3;
 const PRINT = 4;
-
-function choicesOf(local: Local): number {
-  return local.kind === POINT_CHOICE ? local.choices : 1;
-}
 
 function fresh(): Found {
   return {

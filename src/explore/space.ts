@@ -33,7 +33,7 @@ export interface Local {
   /** Word of the granule, 0 or 1. */
   readonly half: number;
   readonly choices: number;
-  /** Of a CPU that waits for a change: the value that did not do. */
+  /** Of a CPU that waits for a change: the value that did not do; the word, or for 64 bits the number of the slot's value. */
   readonly seen: number;
   /** Place of the instruction that it makes. */
   readonly place: number;
@@ -81,6 +81,8 @@ export class StateSpace {
   readonly #loaded: number[] = [];
   /** How often the machine ran. */
   runs = 0;
+  /** Invariants that programs violate before their first step, a bit each. */
+  failsAtOnce = 0;
 
   constructor(machine: Machine) {
     this.machine = machine;
@@ -94,7 +96,8 @@ export class StateSpace {
     for (let c = 0; c < this.cpus; c++) {
       this.#loaded[c] = -1;
       const step = this.machine.begin(c);
-      if (step.fails !== 0) throw new Error('a program fails before its first step');
+      if (step.granules.length > 0) throw new Error('a program accesses shared words before its first step');
+      this.failsAtOnce |= step.fails;
       state[c] = this.#intern(c, step).number;
     }
     return state;
@@ -109,7 +112,7 @@ export class StateSpace {
     if (kind === POINT_CHOICE || kind === POINT_ATOMIC) return true;
     const value = state[at + this.cpus + slot] as number;
     if (kind === POINT_LOCK) return this.#word(slot, value, local.half) === 0;
-    if (kind === POINT_CHANGE) return this.#word(slot, value, local.half) !== this.#word(slot, local.seen, local.half);
+    if (kind === POINT_CHANGE) return this.#word(slot, value, local.half) !== local.seen;
     if (kind === POINT_CHANGE_WIDE) return value !== local.seen;
     if (kind === POINT_READ_LOCK || kind === POINT_WRITE_LOCK) return this.#lockMayRun(slot, value, local.half, kind);
     return true;
@@ -208,8 +211,8 @@ export class StateSpace {
     if (known !== undefined) return known;
     const slot = this.granules.length;
     if (slot === MOST_SLOTS) throw new RangeError(`the CPUs share more than ${MOST_SLOTS} words of 8 bytes`);
-    const low = this.machine.initially(granule * 2);
-    const high = this.machine.initially(granule * 2 + 1);
+    const low = this.machine.initially(granule, 0);
+    const high = this.machine.initially(granule, 1);
     this.granules.push(granule);
     this.#slotOf.set(granule, slot);
     this.#low.push([low]);
@@ -233,6 +236,11 @@ export class StateSpace {
       this.#high[slot]?.push(high);
     }
     return value;
+  }
+
+  #seenNow(kind: number, slot: number, half: number): number {
+    const value = this.#valueNow(slot);
+    return kind === POINT_CHANGE ? this.#word(slot, value, half) : value;
   }
 
   #store(slot: number, value: number): void {
@@ -264,25 +272,30 @@ export class StateSpace {
     const content = this.#content(c);
     const hash = hashOf(content, c);
     const bucket = this.#byHash.get(hash);
-    const known = bucket?.find((local) => local.cpu === c && sameContent(local.content, content));
+    const { kind } = pending;
+    const slot = pending.granule < 0 ? -1 : this.#slot(pending.granule);
+    const half = pending.offset >> 2;
+    const seen = kind === POINT_CHANGE || kind === POINT_CHANGE_WIDE ? this.#seenNow(kind, slot, half) : 0;
+    // The stack need not tell what a CPU waits for: the value that did not do is dead once it was compared.
+    const known = bucket?.find(
+      (local) => local.cpu === c && local.kind === kind && local.seen === seen && sameContent(local.content, content),
+    );
     this.#loaded[c] = -1;
     if (known !== undefined) {
       this.#loaded[c] = known.number;
       return known;
     }
-    const slot = pending.granule < 0 ? -1 : this.#slot(pending.granule);
-    const waits = pending.kind === POINT_CHANGE || pending.kind === POINT_CHANGE_WIDE;
     const local: Local = {
       number: this.locals.length,
       cpu: c,
-      done: pending.kind === 0,
-      kind: pending.kind,
+      done: kind === 0,
+      kind,
       slot,
-      half: pending.offset >> 2,
+      half,
       choices: pending.choices,
-      seen: waits ? this.#valueNow(slot) : 0,
+      seen,
       place: content[0] as number,
-      writes: writesAt(pending.kind),
+      writes: writesAt(kind),
       content,
       root: { slot: UNKNOWN, values: [], next: [] },
     };
@@ -309,8 +322,8 @@ export class StateSpace {
     for (let n = 0; n < used; n++) content[at++] = u32[base + 2 + n] as number;
     // Differences from the start, so that a granule found later is 0 in what was seen before.
     for (const granule of owned[c] as number[]) {
-      content[at++] = (u32[granule * 2] as number) ^ this.machine.initially(granule * 2);
-      content[at++] = (u32[granule * 2 + 1] as number) ^ this.machine.initially(granule * 2 + 1);
+      content[at++] = (u32[granule * 2] as number) ^ this.machine.initially(granule, 0);
+      content[at++] = (u32[granule * 2 + 1] as number) ^ this.machine.initially(granule, 1);
     }
     let end = at;
     while (end > 0 && content[end - 1] === 0) end--;
@@ -331,8 +344,8 @@ export class StateSpace {
     u32[base] = stack + 8 + used * 4;
     for (let n = 0; n < used; n++) u32[base + 2 + n] = content[at++] ?? 0;
     for (const granule of owned[c] as number[]) {
-      u32[granule * 2] = (content[at++] ?? 0) ^ this.machine.initially(granule * 2);
-      u32[granule * 2 + 1] = (content[at++] ?? 0) ^ this.machine.initially(granule * 2 + 1);
+      u32[granule * 2] = (content[at++] ?? 0) ^ this.machine.initially(granule, 0);
+      u32[granule * 2 + 1] = (content[at++] ?? 0) ^ this.machine.initially(granule, 1);
     }
   }
 }
@@ -352,6 +365,11 @@ function sameContent(a: Uint32Array, b: Uint32Array): boolean {
   if (a.length !== b.length) return false;
   for (let n = 0; n < a.length; n++) if (a[n] !== b[n]) return false;
   return true;
+}
+
+/** How many alternatives the step to come has. */
+export function choicesOf(local: Local): number {
+  return local.kind === POINT_CHOICE ? local.choices : 1;
 }
 
 export { Restart };

@@ -81,7 +81,8 @@ export type LitmusSymbol =
 export type MmField = 'handle' | 'mmap_lock' | 'tlb_flush_pending' | 'tlb_gen' | 'cpumask' | 'users' | 'flush_batched';
 /**
  * `va`: virtual address. `slot`, `ptl`: addresses of its PTE and of the lock over that. `last`, `guard`, `stored`: the page's ghost words,
- * one after the other: the value that was stored last; the invariants (a bit each) that a store violates now; 1 once something was stored.
+ * one after the other: the value that was stored last; the invariants that a store violates now (bit n is invariant number n); 1 once
+ * something was stored.
  */
 export type PageField = 'va' | 'slot' | 'ptl' | 'last' | 'guard' | 'stored';
 /** `pfn`: its number. `data`: address of its first word. */

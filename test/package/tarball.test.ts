@@ -43,7 +43,7 @@ test('it brings no other package', async () => {
 
 test('it holds what a user reads or runs, and nothing else', () => {
   const wanted =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|src\/.*\.ts|assembly\/.*\.ts|build\/(index|cli)\.js(\.map)?|build\/chunks\/.*\.js(\.map)?|build\/types\/.*\.d\.ts)$/;
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|src\/.*\.(ts|litmus)|assembly\/.*\.ts|build\/(index|cli)\.js(\.map)?|build\/chunks\/.*\.js(\.map)?|build\/types\/.*\.d\.ts)$/;
   expect(packed.filter((path) => !wanted.test(path))).toEqual([]);
   for (const path of ['LICENSE', 'README.md', 'build/index.js', 'build/cli.js', 'build/types/src/index.d.ts']) {
     expect(packed).toContain(path);

@@ -59,6 +59,7 @@ export function words(count: number): { words: World['words']; symbols: LitmusSy
   };
 }
 
+export const I = (op: number, fields: Omit<Partial<Instruction>, 'op'> = {}): Instruction => ({ op, ...fields });
 export const set = (d: number, immediate: bigint): Instruction => ({ op: ops.OP_SET, d, immediate });
 export const load = (d: number, c: number): Instruction => ({ op: ops.OP_LOAD64, d, c });
 export const store = (c: number, a: number): Instruction => ({ op: ops.OP_STORE64, c, a });

@@ -1,0 +1,158 @@
+// One variant of a scenario, compiled: the state it begins in, and a program for each CPU.
+//
+// Guarantees: the same scenario and variant give the same program; named registers have the same numbers in all variants.
+
+import type { Body, Location, NumberExpression, Proposition, ScenarioFile } from './ast.ts';
+import { CodeWriter, InvariantTable } from './code.ts';
+import { Emitter, Symbols } from './emit.ts';
+import { conditionText, locationText } from './format.ts';
+import { worldOf } from './initial.ts';
+import { forget } from './liveness.ts';
+import { Environment, Names } from './names.ts';
+import { operationsNamed } from './operations/index.ts';
+import { idOf, variantWith } from './parameters.ts';
+import type { Condition, CpuProgram, LitmusProgram, Observed, Operand, Term, Variant } from './program.ts';
+import { callsOf, registersOf } from './registers.ts';
+
+/** The name of the program that runs when all others have ended. */
+export const AFTERWARDS = 'afterwards';
+
+/**
+ * Compiles one variant of a scenario that has passed the checks.
+ * @throws RangeError if `variant` names a parameter or value that the scenario does not have; one that it leaves out has its first value.
+ */
+export function compile(file: ScenarioFile, variant: Variant): LitmusProgram {
+  const complete = variantWith(file, variant);
+  const names = new Names(file);
+  const environment = new Environment(names);
+  const symbols = new Symbols();
+  const context = { file, names, variant: complete, invariants: new InvariantTable() };
+
+  const program = (body: Body, cpu: string) => {
+    const emitter = new Emitter(
+      symbols,
+      namedRegisters(file, body, environment, cpu),
+      callsWhole(file, body, environment),
+    );
+    const handler = new CodeWriter(context, emitter).program(body);
+    const kept = locationsOf(file).filter((location) => location.cpu === cpu);
+    const mask = kept.reduce((bits, { name }) => bits | (1 << emitter.named(name)), 0);
+    return { ...forget({ code: emitter.code, handler, lines: emitter.lines }, mask), registers: emitter.registers };
+  };
+  const cpus = file.programs.map(
+    ({ name, title, mode, mm, asid, body }): CpuProgram => ({
+      name: name.text,
+      title: title === '' ? mode : title,
+      mode,
+      mm: mm?.text,
+      asid: asid ?? 1,
+      ...program(body, name.text),
+    }),
+  );
+  const afterwards: CpuProgram | undefined = file.afterwards && {
+    name: AFTERWARDS,
+    title: AFTERWARDS,
+    mode: 'kernel',
+    mm: undefined,
+    asid: 1,
+    ...program(file.afterwards.body, AFTERWARDS),
+  };
+
+  const observed: Observed[] = [];
+  const observe = (location: Location): number => {
+    const value = observedAt(location, cpus, names, symbols);
+    const place = observed.findIndex(({ name }) => name === value.name);
+    return place >= 0 ? place : observed.push(value) - 1;
+  };
+  for (const location of file.locations?.locations ?? []) observe(location);
+  const condition: Condition | undefined = file.condition && {
+    quantifier: file.condition.quantifier,
+    term: termOf(file.condition.proposition, observe),
+    text: conditionText(file.condition),
+  };
+  return {
+    name: file.name.text,
+    id: idOf(file, complete),
+    variant: complete,
+    world: worldOf(file, names, complete),
+    symbols: symbols.list,
+    cpus,
+    afterwards,
+    invariants: context.invariants.names,
+    observed,
+    condition,
+  };
+}
+
+/** In the order of the text; those that only the end of the file names come last. */
+export function namedRegisters(
+  file: ScenarioFile,
+  body: Body,
+  environment: Environment,
+  cpu: string,
+): readonly string[] {
+  const observed = locationsOf(file).filter((location) => location.cpu === cpu);
+  return registersOf(
+    file,
+    body,
+    environment,
+    observed.map(({ name }) => name),
+  );
+}
+
+export function callsWhole(file: ScenarioFile, body: Body, environment: Environment): boolean {
+  return [...callsOf(file, body, environment)].some((name) => operationsNamed(name).some(({ whole }) => whole));
+}
+
+/** Every value at the end that the file names. */
+export function locationsOf(file: ScenarioFile): readonly Location[] {
+  const found = [...(file.locations?.locations ?? [])];
+  const visit = (proposition: Proposition): void => {
+    if (proposition.kind === 'not') visit(proposition.term);
+    else if (proposition.kind !== 'compare') proposition.terms.forEach(visit);
+    else found.push(...[proposition.left, proposition.right].filter(isLocation));
+  };
+  if (file.condition !== undefined) visit(file.condition.proposition);
+  return found;
+}
+
+function isLocation(side: Location | NumberExpression): side is Location {
+  return !('value' in side);
+}
+
+/** A register of a CPU, a shared word, or the first word of a frame. */
+function observedAt(location: Location, cpus: readonly CpuProgram[], names: Names, symbols: Symbols): Observed {
+  const name = locationText(location);
+  if (location.cpu !== undefined) {
+    const cpu = cpus.findIndex((each) => each.name === location.cpu);
+    const [register = -1] = Object.entries(cpus[cpu]?.registers ?? {})
+      .filter(([, called]) => called === location.name)
+      .map(([number]) => Number(number));
+    return { of: 'register', cpu, register, name };
+  }
+  const of = names.objects.get(location.name)?.of;
+  const symbol = symbols.number(
+    of === 'frame' ? { of: 'frame', name: location.name, field: 'data' } : { of: 'word', name: location.name },
+  );
+  return { of: 'symbol', symbol, bytes: 8, name };
+}
+
+function termOf(proposition: Proposition, observe: (location: Location) => number): Term {
+  if (proposition.kind === 'not') return { kind: 'not', term: termOf(proposition.term, observe) };
+  if (proposition.kind !== 'compare') {
+    return { kind: proposition.kind, terms: proposition.terms.map((term) => termOf(term, observe)) };
+  }
+  const operand = (side: Location | NumberExpression): Operand =>
+    isLocation(side) ? { observed: observe(side) } : { value: side.value };
+  const [left, right] = [operand(proposition.left), operand(proposition.right)];
+  switch (proposition.operator) {
+    case '=':
+      return { kind: 'compare', operator: '==', left, right };
+    case '>':
+      return { kind: 'compare', operator: '<', left: right, right: left };
+    case '>=':
+      return { kind: 'compare', operator: '<=', left: right, right: left };
+    default:
+      return { kind: 'compare', operator: proposition.operator, left, right };
+  }
+}

@@ -1,0 +1,22 @@
+// Scenarios: text or builder to data, data to programs.
+
+export type * from './ast.ts';
+export { AFTERWARDS, compile } from './compile.ts';
+export type { LitmusError } from './errors.ts';
+export { format } from './format.ts';
+export { isBuiltIn, LIBRARY, type LibraryInvariant, libraryInvariant } from './invariants.ts';
+export { OPERATIONS, type Operation, signature } from './operations/index.ts';
+export {
+  allCombinations,
+  type Expected,
+  expectationsOf,
+  idOf,
+  MACHINE_PARAMETERS,
+  type NamedVariant,
+  type Parameter,
+  parametersOf,
+  variantsOf,
+  variantWith,
+} from './parameters.ts';
+export { type Parsed, parseScenario, type Scenario } from './parse.ts';
+export type { CpuProgram, Instruction, LitmusProgram, Variant } from './program.ts';
