@@ -131,11 +131,16 @@ export class Explorer {
     const { reduce = true, shortest = true } = this.#options;
     const found = this.#settled(() => {
       this.#warmUp();
+      let sleep = reduce;
       for (;;) {
         this.#outcomes.clear();
         this.#met = false;
         const known = this.#futures.grew;
-        const result = this.#search.depthFirst(this.#initial, reduce, this.#limits(), this.#watch());
+        const result = this.#search.depthFirst(this.#initial, reduce, sleep, this.#limits(), this.#watch());
+        if (sleep && result.cyclic) {
+          sleep = false;
+          continue;
+        }
         if (!reduce || this.#futures.grew === known || result.stopped !== undefined) return result;
       }
     });

@@ -6,9 +6,13 @@
 //
 // A reduced step may put off a CPU for ever only on a cycle: when it leads back to a state of the path that is being searched, all CPUs
 // are run there (the proviso of Peled, "All from One, One for All", 1993).
+//
+// Sleep sets (Godefroid 1996, chapter 5, with the states that were visited): after a CPU's step was searched, the others' need not be
+// followed by it as long as they do not touch what it touches. They save transitions, not states. They are not combined with cycles:
+// `depthFirst` says that it met one, and the caller searches without them.
 
 import type { Futures } from './futures.ts';
-import { choicesOf, type Local, type StateSpace } from './space.ts';
+import { choicesOf, type Effect, type Local, type StateSpace } from './space.ts';
 import { type Fingerprints, Visited } from './visited.ts';
 
 /** One step of a schedule: which CPU, and for a choice of the environment which alternative. */
@@ -39,6 +43,8 @@ export interface Found {
   visitedBytes: number;
   omission: number;
   deepest: number;
+  /** A step led back to a state of the path to it. */
+  cyclic: boolean;
 }
 
 export interface Watch {
@@ -84,19 +90,20 @@ export class Search {
     return true;
   }
 
-  depthFirst(initial: Uint32Array, reduce: boolean, limits: Limits, watch: Watch): Found {
+  /** `sleep`: with sleep sets; `found.cyclic` then says that the result is none, for the state space has a cycle. */
+  depthFirst(initial: Uint32Array, reduce: boolean, sleep: boolean, limits: Limits, watch: Watch): Found {
     const { width, cpus, locals } = this.#space;
     const visited = new Visited();
     const found = fresh();
-    // A frame of the path: its vector, what is left to run, the CPU and choice that run, the fingerprint, all that it may run.
+    // A frame of the path: its vector, and in `frames` what is left to run, the CPU and choice that run, the fingerprint, who sleeps.
     let states = new Uint32Array(width * 256);
     let frames = new Int32Array(FRAME * 256);
     states.set(initial);
     let depth = 0;
     const prints = [0, 0, 0];
     this.#print(initial, 0, prints);
-    visited.setNote(visited.add(prints[0] as number, prints[1] as number, prints[2] as number), 1);
-    this.#open(states, frames, 0, prints, reduce, found, watch, () => []);
+    visited.setNote(visited.add(prints[0] as number, prints[1] as number, prints[2] as number), ON_PATH);
+    this.#open(states, frames, 0, prints, reduce, 0, found, watch, () => []);
 
     while (depth >= 0) {
       const frame = depth * FRAME;
@@ -104,6 +111,7 @@ export class Search {
       let c = frames[frame + CPU] as number;
       let choice = (frames[frame + CHOICE] as number) + 1;
       if (c < 0 || choice >= choicesOf(locals[states[at + c] as number] as Local)) {
+        if (c >= 0 && sleep) frames[frame + ASLEEP] = (frames[frame + ASLEEP] as number) | (1 << c);
         const left = frames[frame + LEFT] as number;
         if (left === 0) {
           const place = visited.add(
@@ -111,7 +119,7 @@ export class Search {
             frames[frame + PRINT + 1] as number,
             frames[frame + PRINT + 2] as number,
           );
-          visited.setNote(place, 0);
+          visited.setNote(place, visited.note(place) & ~ON_PATH);
           depth--;
           continue;
         }
@@ -122,9 +130,7 @@ export class Search {
       }
       frames[frame + CHOICE] = choice;
 
-      const known = this.#space.runs;
-      const effect = this.#space.step(states, at, c, choice);
-      if (this.#space.runs !== known) this.#learn(states, at, c, effect);
+      const effect = this.#step(states, at, c, choice);
       found.transitions++;
       if (effect.fails !== 0) this.#violated(found, effect.fails, () => this.#moves(frames, depth));
       if ((found.transitions & (TICK - 1)) === 0) {
@@ -138,24 +144,33 @@ export class Search {
         frames = growSigned(frames);
       }
       states.copyWithin(to, at, at + cpus + this.#space.granules.length);
-      // What lies behind may be of another branch that knew more slots.
       this.#space.apply(states, to, c, effect);
       prints[0] = frames[frame + PRINT] as number;
       prints[1] = frames[frame + PRINT + 1] as number;
       prints[2] = frames[frame + PRINT + 2] as number;
       this.#reprint(states, at, to, c, effect.slots, prints);
+      const asleep = sleep ? this.#stillAsleep(states, at, frames[frame + ASLEEP] as number, effect) : 0;
       const place = visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
-      if (!visited.added) {
-        // Back on the path: here, all are to be run.
-        if (reduce && visited.note(place) === 1)
-          frames[frame + LEFT] = (frames[frame + LEFT] as number) | (frames[frame + REST] as number);
-        if (reduce && visited.note(place) === 1) frames[frame + REST] = 0;
+      if (visited.added) {
+        visited.setNote(place, asleep | ON_PATH);
+        depth++;
+        if (depth > found.deepest) found.deepest = depth;
+        this.#open(states, frames, depth, prints, reduce, asleep, found, watch, () => this.#moves(frames, depth - 1));
         continue;
       }
-      visited.setNote(place, 1);
-      depth++;
-      if (depth > found.deepest) found.deepest = depth;
-      this.#open(states, frames, depth, prints, reduce, found, watch, () => this.#moves(frames, depth - 1));
+      const note = visited.note(place);
+      if ((note & ON_PATH) !== 0) {
+        found.cyclic = true;
+        if (sleep) break;
+        // Here, all are to be run.
+        frames[frame + LEFT] = (frames[frame + LEFT] as number) | (frames[frame + REST] as number);
+        frames[frame + REST] = 0;
+      } else if ((note & ~asleep) !== 0) {
+        // Who slept when the state was searched, and does not now, is run there after all.
+        visited.setNote(place, (note & asleep) | ON_PATH);
+        depth++;
+        this.#reopen(states, frames, depth, prints, reduce, note, asleep);
+      }
     }
     found.states = visited.size;
     found.visitedBytes = visited.bytes;
@@ -246,28 +261,76 @@ export class Search {
     depth: number,
     prints: readonly number[],
     reduce: boolean,
+    asleep: number,
     found: Found,
     watch: Watch,
     moves: () => Move[],
   ): void {
     const at = depth * this.#space.width;
-    const frame = depth * FRAME;
     const enabled = this.enabled(states, at);
     if (enabled === 0) {
       if (this.hasEnded(states, at)) watch.ended(states, at, moves);
       else found.deadlock ??= moves();
     }
     const set = reduce ? this.#futures.choose(states, at, enabled) : enabled;
-    frames[frame + LEFT] = set;
-    frames[frame + REST] = enabled & ~set;
+    this.#enter(frames, depth, prints, set & ~asleep, enabled & ~set & ~asleep, asleep);
+  }
+
+  #reopen(
+    states: Uint32Array,
+    frames: Int32Array,
+    depth: number,
+    prints: readonly number[],
+    reduce: boolean,
+    sleptThen: number,
+    asleep: number,
+  ): void {
+    const at = depth * this.#space.width;
+    const enabled = this.enabled(states, at);
+    const set = reduce ? this.#futures.choose(states, at, enabled) : enabled;
+    this.#enter(frames, depth, prints, set & sleptThen & ~asleep, 0, sleptThen & asleep);
+  }
+
+  #enter(
+    frames: Int32Array,
+    depth: number,
+    prints: readonly number[],
+    left: number,
+    rest: number,
+    asleep: number,
+  ): void {
+    const frame = depth * FRAME;
+    frames[frame + LEFT] = left;
+    frames[frame + REST] = rest;
     frames[frame + CPU] = -1;
     frames[frame + CHOICE] = 0;
     frames[frame + PRINT] = prints[0] as number;
     frames[frame + PRINT + 1] = prints[1] as number;
     frames[frame + PRINT + 2] = prints[2] as number;
+    frames[frame + ASLEEP] = asleep;
   }
 
-  #learn(states: Uint32Array, at: number, c: number, effect: ReturnType<StateSpace['step']>): void {
+  /** Of the CPUs that sleep in the state at `at` those that go on sleeping behind `effect`: their steps touch nothing that it touches. */
+  #stillAsleep(states: Uint32Array, at: number, asleep: number, effect: Effect): number {
+    let still = asleep;
+    for (let left = asleep; left !== 0; left &= left - 1) {
+      const z = 31 - Math.clz32(left & -left);
+      const choices = choicesOf(this.#space.locals[states[at + z] as number] as Local);
+      for (let choice = 0; choice < choices; choice++) {
+        if (collide(effect, this.#step(states, at, z, choice))) still &= ~(1 << z);
+      }
+    }
+    return still;
+  }
+
+  #step(states: Uint32Array, at: number, c: number, choice: number): Effect {
+    const known = this.#space.runs;
+    const effect = this.#space.step(states, at, c, choice);
+    if (this.#space.runs !== known) this.#learn(states, at, c, effect);
+    return effect;
+  }
+
+  #learn(states: Uint32Array, at: number, c: number, effect: Effect): void {
     const { locals } = this.#space;
     this.#futures.noteEffect(locals[states[at + c] as number] as Local, effect);
     this.#futures.noteLocal(locals[effect.local] as Local);
@@ -337,6 +400,19 @@ const REST = 1;
 const CPU = 2;
 const CHOICE = 3;
 const PRINT = 4;
+const ASLEEP = 7;
+
+/** In the note of a visited state, beside the CPUs that slept when it was searched: it is on the path. */
+const ON_PATH = 1 << 31;
+
+/** Do two steps touch a word that one of them writes? */
+function collide(a: Effect, b: Effect): boolean {
+  for (let n = 0; n < a.touched.length; n++) {
+    const other = b.touched.indexOf(a.touched[n] as number);
+    if (other >= 0 && (a.wrote[n] || b.wrote[other])) return true;
+  }
+  return false;
+}
 
 function fresh(): Found {
   return {
@@ -348,6 +424,7 @@ function fresh(): Found {
     visitedBytes: 0,
     omission: 0,
     deepest: 0,
+    cyclic: false,
   };
 }
 
