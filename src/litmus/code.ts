@@ -85,7 +85,8 @@ export class InvariantTable {
 export interface CodeContext {
   readonly file: ScenarioFile;
   readonly names: Names;
-  readonly variant: Variant;
+  /** Undefined: conditions over parameters are compiled like others, for what all variants together need. */
+  readonly variant: Variant | undefined;
   readonly invariants: InvariantTable;
 }
 
@@ -484,6 +485,7 @@ export class CodeWriter {
       const register = emitter.named(meaning.name);
       return into === undefined ? register : emitter.move(register, into);
     }
+    if (meaning.of === 'parameter') return emitter.set(0n, into ?? emitter.temporary());
     if (meaning.of === 'frame') {
       return emitter.valueOf({ of: 'frame', name: meaning.name, field: 'pfn' }, into ?? emitter.temporary());
     }
@@ -573,7 +575,7 @@ export class CodeWriter {
   }
 
   #flags(call: CallExpression, from: number): readonly string[] {
-    const posted = this.#context.variant['invalidation'] === 'posted' ? ['posted'] : [];
+    const posted = this.#context.variant?.['invalidation'] === 'posted' ? ['posted'] : [];
     return [...posted, ...call.arguments.slice(from).map(nameText)];
   }
 

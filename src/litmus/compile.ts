@@ -3,8 +3,8 @@
 // Guarantees: the same scenario and variant give the same program; named registers have the same numbers in all variants.
 
 import type { Body, Location, NumberExpression, Proposition, ScenarioFile } from './ast.ts';
-import { CodeWriter, InvariantTable } from './code.ts';
-import { Emitter, Symbols } from './emit.ts';
+import { type CodeContext, CodeWriter, InvariantTable } from './code.ts';
+import { Emitter, Symbols, TooManyRegisters } from './emit.ts';
 import { conditionText, locationText } from './format.ts';
 import { worldOf } from './initial.ts';
 import { forget } from './liveness.ts';
@@ -24,17 +24,11 @@ export const AFTERWARDS = 'afterwards';
 export function compile(file: ScenarioFile, variant: Variant): LitmusProgram {
   const complete = variantWith(file, variant);
   const names = new Names(file);
-  const environment = new Environment(names);
   const symbols = new Symbols();
   const context = { file, names, variant: complete, invariants: new InvariantTable() };
 
   const program = (body: Body, cpu: string) => {
-    const emitter = new Emitter(
-      symbols,
-      namedRegisters(file, body, environment, cpu),
-      callsWhole(file, body, environment),
-    );
-    const handler = new CodeWriter(context, emitter).program(body);
+    const { emitter, handler } = written(context, symbols, body, cpu);
     const kept = locationsOf(file).filter((location) => location.cpu === cpu);
     const mask = kept.reduce((bits, { name }) => bits | (1 << emitter.named(name)), 0);
     return { ...forget({ code: emitter.code, handler, lines: emitter.lines }, mask), registers: emitter.registers };
@@ -84,24 +78,37 @@ export function compile(file: ScenarioFile, variant: Variant): LitmusProgram {
   };
 }
 
-/** In the order of the text; those that only the end of the file names come last. */
-export function namedRegisters(
-  file: ScenarioFile,
+/** Whether `body` has registers enough, in whatever variant. */
+export function fits(file: ScenarioFile, body: Body, cpu: string): boolean {
+  const context = { file, names: new Names(file), variant: undefined, invariants: new InvariantTable() };
+  try {
+    written(context, new Symbols(), body, cpu);
+    return true;
+  } catch (error) {
+    if (error instanceof TooManyRegisters) return false;
+    throw error;
+  }
+}
+
+function written(
+  context: CodeContext,
+  symbols: Symbols,
   body: Body,
-  environment: Environment,
   cpu: string,
-): readonly string[] {
+): { readonly emitter: Emitter; readonly handler: number | undefined } {
+  const { file, names } = context;
+  const environment = new Environment(names);
   const observed = locationsOf(file).filter((location) => location.cpu === cpu);
-  return registersOf(
+  const named = registersOf(
     file,
     body,
     environment,
     observed.map(({ name }) => name),
   );
-}
-
-export function callsWhole(file: ScenarioFile, body: Body, environment: Environment): boolean {
-  return [...callsOf(file, body, environment)].some((name) => operationsNamed(name).some(({ whole }) => whole));
+  const whole = [...callsOf(file, body, environment)].some((name) => operationsNamed(name).some(({ whole }) => whole));
+  const emitter = new Emitter(symbols, named, whole);
+  const handler = new CodeWriter(context, emitter).program(body);
+  return { emitter, handler };
 }
 
 /** Every value at the end that the file names. */

@@ -62,6 +62,7 @@ export class Emitter {
     const isFree = (register: number) => !calls || register < FIRST_ARGUMENT || register >= FIRST_ARGUMENT + ARGUMENTS;
     const free = Array.from({ length: REG_FAULT_VA }, (_, n) => n).filter(isFree);
     this.symbols = symbols;
+    if (named.length > free.length) throw new TooManyRegisters();
     this.#named = new Map(named.map((name, n) => [name, free[n] ?? -1]));
     this.#temporaries = free.slice(named.length);
   }

@@ -6,13 +6,15 @@ import type { Variant } from './program.ts';
 
 const MASK = (1n << 64n) - 1n;
 
-/** The expression with what is known put in: comparisons of parameters, and whatever follows from them. */
-export function fold(expression: Expression, environment: Environment, variant: Variant): Expression {
+/** The expression with what is known put in: comparisons of parameters, and whatever follows from them; without a variant they stay. */
+export function fold(expression: Expression, environment: Environment, variant: Variant | undefined): Expression {
   const { at } = expression;
   switch (expression.kind) {
     case 'name': {
       const meaning = environment.meaning(expression.name);
-      if (meaning.of === 'parameter') return number(at, numeric(variant[meaning.parameter.name] ?? ''));
+      if (meaning.of === 'parameter') {
+        return variant === undefined ? expression : number(at, numeric(variant[meaning.parameter.name] ?? ''));
+      }
       if (meaning.of !== 'expression') return expression;
       // Names inside mean what they mean to the caller: only what is known may be put in here.
       const known = fold(meaning.expression, meaning.environment, variant);
@@ -25,7 +27,8 @@ export function fold(expression: Expression, environment: Environment, variant: 
       return number(at, value);
     }
     case 'binary': {
-      const compared = comparison(expression.operator, expression.left, expression.right, environment, variant);
+      const compared =
+        variant && comparison(expression.operator, expression.left, expression.right, environment, variant);
       if (compared !== undefined) return number(at, truth(compared));
       const left = fold(expression.left, environment, variant);
       const { operator } = expression;
@@ -47,7 +50,7 @@ export function fold(expression: Expression, environment: Environment, variant: 
 }
 
 /** `flush == none`, and the same with `!=`: names of values stand there, which mean nothing elsewhere. */
-export function comparison(
+function comparison(
   operator: BinaryOperator,
   left: Expression,
   right: Expression,

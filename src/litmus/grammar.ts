@@ -51,8 +51,10 @@ import {
   Compare,
   Contextual,
   Cpu,
+  DECLARATIONS,
   Equals,
   Integer,
+  ITEMS,
   Keyword,
   Operator,
   Sign,
@@ -85,9 +87,16 @@ export const PRECEDENCE: Readonly<Record<BinaryOperator, number>> = {
 /** What an error of the parser carries in its message: what could have stood there. */
 const SEPARATOR = '\u0000';
 
+const MORE: Readonly<Record<string, readonly string[]>> = {
+  declarationBlock: DECLARATIONS.map(tokenLabel),
+  block: ['a statement'],
+};
+
 const expectations: IParserErrorMessageProvider = {
-  buildMismatchTokenMessage: ({ expected }) => tokenLabel(expected),
-  buildNotAllInputParsedMessage: () => 'an item of a scenario',
+  // Where a list ends, one more of its items could have come as well.
+  buildMismatchTokenMessage: ({ expected, ruleName }) =>
+    [...(MORE[ruleName] ?? []), tokenLabel(expected)].join(SEPARATOR),
+  buildNotAllInputParsedMessage: () => ITEMS.map(tokenLabel).join(SEPARATOR),
   buildNoViableAltMessage: ({ expectedPathsPerAlt }) => labels(expectedPathsPerAlt.flat()),
   buildEarlyExitMessage: ({ expectedIterationPaths }) => labels(expectedIterationPaths),
 };
@@ -848,22 +857,26 @@ class ScenarioParser extends EmbeddedActionsParser {
 
   // ---- expressions
 
-  private readonly expression: ParserMethod<[], Expression> = this.RULE('expression', (): Expression => {
-    const operands: Expression[] = [this.SUBRULE(this.unary)];
-    const operators: BinaryOperator[] = [];
-    this.MANY(() => {
-      const operator = this.OR([
-        { ALT: () => this.CONSUME(Compare) },
-        { ALT: () => this.CONSUME(Operator) },
-        { ALT: () => this.CONSUME(Star) },
-        { ALT: () => this.CONSUME(Ampersand) },
-        { ALT: () => this.CONSUME(Bar) },
-      ]);
-      operators.push(operator.image as BinaryOperator);
-      operands.push(this.SUBRULE1(this.unary));
-    });
-    return this.ACTION(() => climb(operands, operators));
-  });
+  private readonly expression: ParserMethod<[], Expression> = this.RULE(
+    'expression',
+    (): Expression => {
+      const operands: Expression[] = [this.SUBRULE(this.unary)];
+      const operators: BinaryOperator[] = [];
+      this.MANY(() => {
+        const operator = this.OR([
+          { ALT: () => this.CONSUME(Compare) },
+          { ALT: () => this.CONSUME(Operator) },
+          { ALT: () => this.CONSUME(Star) },
+          { ALT: () => this.CONSUME(Ampersand) },
+          { ALT: () => this.CONSUME(Bar) },
+        ]);
+        operators.push(operator.image as BinaryOperator);
+        operands.push(this.SUBRULE1(this.unary));
+      });
+      return this.ACTION(() => climb(operands, operators));
+    },
+    IN_ITS_PLACE,
+  );
 
   private readonly unary: ParserMethod<[], Expression> = this.RULE(
     'unary',
@@ -932,6 +945,7 @@ class ScenarioParser extends EmbeddedActionsParser {
           },
         },
       ]),
+    IN_ITS_PLACE,
   );
 
   private readonly primary: ParserMethod<[], NumberExpression | NameExpression | CallExpression> = this.RULE(
@@ -948,6 +962,7 @@ class ScenarioParser extends EmbeddedActionsParser {
           },
         },
       ]),
+    IN_ITS_PLACE,
   );
 
   private readonly actualArguments: ParserMethod<[], Expression[]> = this.RULE('actualArguments', (): Expression[] => {
@@ -1070,6 +1085,9 @@ class ScenarioParser extends EmbeddedActionsParser {
 }
 
 const NOWHERE: Position = { line: 0, column: 0 };
+
+/** What stands for an expression that could not be read: the file is refused, but the parser goes on. */
+const IN_ITS_PLACE = { recoveryValueFunc: (): NumberExpression => ({ kind: 'number', at: NOWHERE, value: 0n }) };
 
 function position(token: IToken): Position {
   return { line: token.startLine ?? 0, column: token.startColumn ?? 0 };

@@ -175,5 +175,7 @@ function bit(register: number | undefined): number {
 }
 
 function registersIn(mask: number): number[] {
-  return Array.from({ length: REG_FAULT_VA }, (_, n) => n).filter((n) => ((mask >>> n) & 1) === 1);
+  const found: number[] = [];
+  for (let left = mask; left !== 0; left &= left - 1) found.push(31 - Math.clz32(left & -left));
+  return found;
 }

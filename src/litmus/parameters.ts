@@ -55,13 +55,20 @@ export function variantsOf(file: ScenarioFile): readonly NamedVariant[] {
 }
 
 /** Every variant there is: the last parameter changes fastest. */
-export function* allCombinations(file: ScenarioFile): Generator<NamedVariant> {
+export function allCombinations(file: ScenarioFile): Generator<NamedVariant> {
+  return combinationsOf(
+    file,
+    parametersOf(file).map(({ name }) => name),
+  );
+}
+
+/** Every combination of these parameters; the others have their first values. */
+export function* combinationsOf(file: ScenarioFile, names: readonly string[]): Generator<NamedVariant> {
   const parameters = parametersOf(file);
-  for (const variant of product(
-    parameters,
-    parameters.map(({ values }) => values),
-  )) {
-    yield { id: idOf(file, variant), variant };
+  const choices = parameters.map(({ name, values }) => (names.includes(name) ? values : values.slice(0, 1)));
+  const named = file.variants.length === 0 ? [] : variantsOf(file);
+  for (const variant of product(parameters, choices)) {
+    yield { id: named.find((each) => isSame(each.variant, variant))?.id, variant };
   }
 }
 

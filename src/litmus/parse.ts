@@ -1,7 +1,7 @@
 // A scenario file, read and checked.
 
 import type { ScenarioFile } from './ast.ts';
-import { check } from './check.ts';
+import { check } from './check/index.ts';
 import { Errors, type LitmusError } from './errors.ts';
 import { readSyntax } from './syntax.ts';
 

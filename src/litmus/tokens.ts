@@ -161,3 +161,30 @@ export const TOKENS: TokenType[] = [
   Bar,
   ...Object.values(Sign).filter((token) => ![Sign.Arrow, Sign.Dots, Sign.Meet, Sign.Join].includes(token)),
 ];
+
+/** What an item of a scenario, and a declaration of the initial state, may begin with. */
+export const ITEMS: readonly TokenType[] = [
+  Keyword.Parameter,
+  Keyword.Variant,
+  Keyword.Invariant,
+  Keyword.Init,
+  Keyword.Function,
+  Cpu,
+  Keyword.Afterwards,
+  Keyword.Expect,
+  Keyword.Locations,
+  Keyword.Exists,
+  Keyword.Forall,
+];
+export const DECLARATIONS: readonly TokenType[] = [
+  Contextual.Mm,
+  Contextual.File,
+  Contextual.Vma,
+  Contextual.Frame,
+  Contextual.Page,
+  Contextual.Tlb,
+  Contextual.WordKind,
+  Contextual.Spinlock,
+  Contextual.Rwsem,
+  Keyword.If,
+];
