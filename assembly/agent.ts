@@ -3,6 +3,7 @@
 // A WebAssembly global belongs to one instance, so it may say which agent this is and nothing that agents share.
 
 import {
+  AGENT_AWAITS,
   AGENT_BYTES,
   AGENT_EPOCH,
   AGENT_LOCKS,
@@ -11,8 +12,10 @@ import {
   AGENT_TABLES,
   AGENT_TAKEN,
   AGENT_TRAIL,
+  AGENT_WAITS,
   AGENT_WALKS,
   AGENTS,
+  BUILD_EXPLORE,
   CONTROL_AGENTS,
   HELD_LOCKS,
   MAX_AGENTS,
@@ -50,6 +53,8 @@ export abstract class Agent {
     const gone = Agent.blockOf(id);
     if (id < 0 || id >= MAX_AGENTS || Shared.load<u32>(gone + AGENT_TAKEN) == 0) return false;
     memory.fill(gone + AGENT_LOCKS, 0, HELD_LOCKS * 4);
+    store<u32>(gone, 0, AGENT_AWAITS);
+    store<u32>(gone, 0, AGENT_WAITS);
     Shared.store<u32>(gone + AGENT_EPOCH, 0);
     Shared.store<u32>(gone + AGENT_TAKEN, 0);
     Shared.sub<u32>(CONTROL_AGENTS, 1);
@@ -57,7 +62,7 @@ export abstract class Agent {
     return true;
   }
 
-  /** Address of the `n`th lock that this agent holds, or 0. */
+  /** The `n`th lock that this agent holds, address plus LOCKED_*, or 0. */
   @inline
   static heldLock(n: i32): u32 {
     return load<u32>(block + AGENT_LOCKS + ((<usize>n) << 2));
@@ -70,6 +75,7 @@ export abstract class Agent {
     block = Agent.blockOf(id);
     // Whoever ran before may have been given up in the middle of an atomic block (src/explore/machine.ts, Restart).
     Point.join(false);
+    Shared.noteSleepAt(block + AGENT_AWAITS);
   }
 
   /** What this agent writes into the locks it holds: never 0. */
@@ -78,26 +84,39 @@ export abstract class Agent {
     return <u32>(self + 1);
   }
 
-  // ---- the locks this agent holds or waits for
+  // ---- the locks this agent holds or waits for, noted before it tries; `how` is LOCKED_*
 
   @inline
-  static noteLock(p: usize): void {
+  static noteLock(p: usize, how: u32): void {
     for (let slot = block + AGENT_LOCKS, n = HELD_LOCKS; n > 0; --n, slot += 4) {
       if (load<u32>(slot) != 0) continue;
-      store<u32>(slot, <u32>p);
+      store<u32>(slot, <u32>p | how);
       return;
     }
   }
 
   @inline
-  static forgetLock(p: usize): void {
+  static forgetLock(p: usize, how: u32): void {
     for (let slot = block + AGENT_LOCKS, n = HELD_LOCKS; n > 0; --n, slot += 4) {
-      if (load<u32>(slot) != <u32>p) continue;
+      if (load<u32>(slot) != (<u32>p | how)) continue;
       store<u32>(slot, 0);
       return;
     }
   }
 
+  /** This agent queues for a lock; 0: it does so no longer. The explorer knows who is suspended where. */
+  @inline
+  static noteWait(note: u32): void {
+    if (BUILD != BUILD_EXPLORE) atomic.store<u32>(block, note, AGENT_WAITS);
+  }
+
+  /** What agent `id` queues for, address plus LOCKED_*, or 0. */
+  @inline
+  static waitOf(id: i32): u32 {
+    return load<u32>(Agent.blockOf(id), AGENT_WAITS);
+  }
+
+  /** The `n`th lock that agent `id` holds or waits for, address plus LOCKED_*, or 0. */
   @inline
   static lockOf(id: i32, n: i32): u32 {
     return load<u32>(Agent.blockOf(id) + AGENT_LOCKS + ((<usize>n) << 2));

@@ -30,6 +30,9 @@ const SPINS = 20000;
 /** May the thread of this instance sleep? The main thread of a page may not. */
 let sleeps: bool = false;
 
+/** Where this instance says for which word it sleeps; 0: nowhere. */
+let note: usize = 0;
+
 export abstract class Shared {
   @inline
   static load<T>(p: usize): T {
@@ -137,8 +140,14 @@ export abstract class Shared {
     sleeps = may;
   }
 
+  /** Says where the address of the word is written for which this instance sleeps, so that a hang can be explained. */
+  static noteSleepAt(at: usize): void {
+    note = at;
+  }
+
   private static sleep<T>(p: usize, seen: T): T {
     const asleep = Shared.asleep(p);
+    if (note != 0) atomic.store<u32>(note, <u32>p);
     while (true) {
       if (sleeps) {
         atomic.add<u32>(asleep, 1);
@@ -146,7 +155,9 @@ export abstract class Shared {
         atomic.sub<u32>(asleep, 1);
       }
       const value = atomic.load<T>(p);
-      if (value != seen) return value;
+      if (value == seen) continue;
+      if (note != 0) atomic.store<u32>(note, 0);
+      return value;
     }
   }
 

@@ -46,8 +46,8 @@ import { Userfaultfd } from "./kernel/userfaultfd";
 import { Lister } from "./list";
 import { Litmus } from "./litmus/machine";
 import { Loads } from "./loads";
+import { Broken } from "./lock/broken";
 import { RwLock } from "./lock/rwlock";
-import { Spinlock } from "./lock/spinlock";
 import { Mapper } from "./map";
 import { Folio } from "./mm/folio";
 import { Mapping } from "./mm/mapping";
@@ -110,7 +110,7 @@ export function detach(agent: i32): bool {
 
 /** Frees the locks that `agent`, which runs no more, held; returns how many. Call it before `detach`. */
 export function breakLocks(agent: i32): u32 {
-  return Spinlock.breakLocks(agent);
+  return Broken.locksOf(agent);
 }
 
 /** Chaos build: seeds the delays at scheduling points. */

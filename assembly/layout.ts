@@ -58,12 +58,14 @@ export const MAGIC = 0x50574b31;
 export const AGENTS = 0x2000;
 export const MAX_AGENTS = 64;
 export const NOBODY = 0x202000; // one block more, AGENTS + MAX_AGENTS * AGENT_BYTES: for instances that are no agent
-export const HELD_LOCKS = 8;
+export const HELD_LOCKS = 12;
 export const AGENT_BYTES = 0x8000;
 
 export const AGENT_EPOCH = 0x0; //       u32   epoch in which this agent reads tables, 0 outside; a line of its own
 export const AGENT_TAKEN = 0x40; //      u32   1 while an instance owns the block
-export const AGENT_LOCKS = 0x48; //      u32 × HELD_LOCKS  addresses of the locks it holds or waits for, 0 where none
+export const AGENT_LOCKS = 0x48; //      u32 × HELD_LOCKS  the locks it holds or waits for, address plus LOCKED_*, 0 where none
+export const AGENT_WAITS = 0x7c; //      u32   the one of them that it queues for, 0 while it does not
+export const AGENT_AWAITS = 0x78; //     u32   address of the word for whose change it sleeps, 0 while it does not
 export const AGENT_REPLY = 0x80; //      64 B  what a call returns beside its result, by call (drawn in its docstring)
 export const AGENT_TRAIL = 0xc0; //      the entries that the last explain met: TRAIL_STRIDE bytes a level, level 0 first
 export const AGENT_WALKS = 0x400; //     batch/: one u32 for each walk in flight, BATCH_WALKS of them
@@ -674,6 +676,11 @@ export const LOCK_SLEEPERS = 0x10000; // in the word of a spinlock, beside the h
 export const RWLOCK_WRITER = 4; //  u32   number of the writer inside, or 0
 export const RWLOCK_READERS = 8; // u64   readers inside, a bit for each number modulo 64
 export const RWLOCK_BYTES = 16; //  the state is the u32 at 0
+
+export const LOCKED_ALONE = 0; // how an agent wants the lock that it notes: a spinlock,
+export const LOCKED_READ = 1; //  a reader-writer lock for reading,
+export const LOCKED_WRITE = 2; // and for writing
+export const LOCKED_HOW = 3; //   locks are at multiples of 4
 
 // ---- Scheduling points -------------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@
 
 import {
   BUILD_EXPLORE,
+  LOCKED_READ,
+  LOCKED_WRITE,
   POINT_READ_LOCK,
   POINT_UPDATE,
   POINT_WRITE_LOCK,
@@ -36,7 +38,7 @@ const WRITER: u32 = 1 << 28;
 
 export abstract class RwLock {
   static readLock(p: usize): void {
-    Agent.noteLock(p);
+    Agent.noteLock(p, LOCKED_READ);
     Point.at(p, POINT_UPDATE);
     let state = atomic.load<u32>(p);
     while (RwLock.readersMayCome(state)) {
@@ -58,7 +60,7 @@ export abstract class RwLock {
     while (RwLock.readersMayCome(state)) {
       const seen = atomic.cmpxchg<u32>(p, state, state + READER);
       if (seen == state) {
-        Agent.noteLock(p);
+        Agent.noteLock(p, LOCKED_READ);
         RwLock.nameReader(p, true);
         return true;
       }
@@ -69,13 +71,12 @@ export abstract class RwLock {
 
   static readUnlock(p: usize): void {
     RwLock.nameReader(p, false);
-    const left = Shared.sub<u32>(p, READER) - READER;
-    if ((left & READERS) == 0 && (left & WAITING_WRITERS) != 0) RwLock.wake(p);
-    Agent.forgetLock(p);
+    RwLock.readerLeaves(p);
+    Agent.forgetLock(p, LOCKED_READ);
   }
 
   static writeLock(p: usize): void {
-    Agent.noteLock(p);
+    Agent.noteLock(p, LOCKED_WRITE);
     Point.at(p, POINT_UPDATE);
     if (atomic.cmpxchg<u32>(p, 0, WRITER) != 0) RwLock.queueWriter(p);
     RwLock.nameWriter(p, Agent.number());
@@ -83,13 +84,15 @@ export abstract class RwLock {
 
   static writeUnlock(p: usize): void {
     RwLock.leave(p, 0);
-    Agent.forgetLock(p);
+    Agent.forgetLock(p, LOCKED_WRITE);
   }
 
   /** The writer becomes a reader, without letting another writer in between: mmap_write_downgrade(). */
   static downgrade(p: usize): void {
     RwLock.nameReader(p, true);
     RwLock.leave(p, READER);
+    Agent.forgetLock(p, LOCKED_WRITE);
+    Agent.noteLock(p, LOCKED_READ);
   }
 
   /** Would who queues at a point of `kind` get the lock in this state? What the explorer asks before it runs that CPU. */
@@ -98,10 +101,42 @@ export abstract class RwLock {
     return (state & WRITER) == 0 && ((state & WAITING_WRITERS) == 0 || (state & ADMITTED_ALL) != 0);
   }
 
+  /** Frees it if agent `id`, which runs no more, was inside in the manner of `how` (LOCKED_*). What it guards may be half changed. */
+  static breakFor(p: usize, how: u32, id: i32): bool {
+    if (how == LOCKED_WRITE) {
+      if (atomic.load<u32>(p, RWLOCK_WRITER) != <u32>(id + 1)) return false;
+      RwLock.leave(p, 0);
+      return true;
+    }
+    const bit = (<u64>1) << (<u32>(id + 1) & 63);
+    if ((atomic.and<u64>(p, ~bit, RWLOCK_READERS) & bit) == 0) return false;
+    RwLock.readerLeaves(p);
+    return true;
+  }
+
+  /** Takes somebody who runs no more out of the queue in which it stood in the manner of `how`. */
+  static leaveQueue(p: usize, how: u32): void {
+    while (true) {
+      const state = Shared.load<u32>(p);
+      let next = state - (how == LOCKED_WRITE ? WAITING_WRITER : WAITING_READER);
+      // No more are let in than wait.
+      const waiting = (next & WAITING_READERS) / WAITING_READER;
+      if ((next & ADMITTED_ALL) / ADMITTED > waiting) next = (next & ~ADMITTED_ALL) | (waiting * ADMITTED);
+      if (Shared.compareExchange<u32>(p, state, next) == state) break;
+    }
+    RwLock.wake(p);
+  }
+
   /** A reader that has not queued. */
   @inline
   private static readersMayCome(state: u32): bool {
     return (state & (WRITER | WAITING_WRITERS)) == 0;
+  }
+
+  @inline
+  private static readerLeaves(p: usize): void {
+    const left = Shared.sub<u32>(p, READER) - READER;
+    if ((left & READERS) == 0 && (left & WAITING_WRITERS) != 0) RwLock.wake(p);
   }
 
   /** The writer goes, `becomes` (0 or READER) in its place; the readers that wait now are let in. */
@@ -119,6 +154,7 @@ export abstract class RwLock {
 
   private static queueReader(p: usize): void {
     atomic.add<u32>(p, WAITING_READER);
+    Agent.noteWait(<u32>p | LOCKED_READ);
     let spins = SPINS;
     while (true) {
       Point.at(p, POINT_READ_LOCK);
@@ -126,6 +162,7 @@ export abstract class RwLock {
       if (RwLock.mayRun(state, POINT_READ_LOCK)) {
         const admitted = (state & ADMITTED_ALL) != 0 ? ADMITTED : 0;
         if (atomic.cmpxchg<u32>(p, state, state + READER - WAITING_READER - admitted) != state) continue;
+        Agent.noteWait(0);
         // The last one that was let in: writers may try.
         if (admitted != 0 && (state & ADMITTED_ALL) == ADMITTED && (state & WAITING_WRITERS) != 0) RwLock.wake(p);
         return;
@@ -136,13 +173,15 @@ export abstract class RwLock {
 
   private static queueWriter(p: usize): void {
     atomic.add<u32>(p, WAITING_WRITER);
+    Agent.noteWait(<u32>p | LOCKED_WRITE);
     let spins = SPINS;
     while (true) {
       Point.at(p, POINT_WRITE_LOCK);
       const state = atomic.load<u32>(p);
       if (RwLock.mayRun(state, POINT_WRITE_LOCK)) {
-        if (atomic.cmpxchg<u32>(p, state, state + WRITER - WAITING_WRITER) == state) return;
-        continue;
+        if (atomic.cmpxchg<u32>(p, state, state + WRITER - WAITING_WRITER) != state) continue;
+        Agent.noteWait(0);
+        return;
       }
       spins = RwLock.pause(p, state, spins);
     }

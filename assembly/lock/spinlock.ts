@@ -3,11 +3,11 @@
 // Guarantees: mutual exclusion, and that a waiter does not burn the machine: it spins for about as long as a wake-up
 // takes, then sleeps on the word (Drepper, "Futexes Are Tricky", mutex 2). An agent that may not block, like the main
 // thread of a page, goes on spinning. The word says who holds it, and each agent's block says what it holds or wants, so that
-// a hang can be explained and the locks of an agent that died can be broken (`breakLocks`).
+// a hang can be explained and the locks of an agent that died can be broken (broken.ts).
 //
 // Lock order: a space's lock before the RCU lock before the heap lock.
 
-import { BUILD_EXPLORE, HELD_LOCKS, LOCK_SLEEPERS, POINT_LOCK } from "../layout";
+import { BUILD_EXPLORE, LOCK_SLEEPERS, LOCKED_ALONE, POINT_LOCK } from "../layout";
 import { Agent } from "../agent";
 import { Shared } from "../atomic";
 import { Point } from "../point";
@@ -18,21 +18,24 @@ const SPINS = 20000;
 export abstract class Spinlock {
   @inline
   static lock(p: usize): void {
-    Agent.noteLock(p);
+    Agent.noteLock(p, LOCKED_ALONE);
     Point.at(p, POINT_LOCK);
-    if (atomic.cmpxchg<u32>(p, 0, Agent.number()) != 0) Spinlock.wait(p);
+    if (atomic.cmpxchg<u32>(p, 0, Agent.number()) == 0) return;
+    Agent.noteWait(<u32>p | LOCKED_ALONE);
+    Spinlock.wait(p);
+    Agent.noteWait(0);
   }
 
   @inline
   static unlock(p: usize): void {
     if ((Shared.exchange<u32>(p, 0) & LOCK_SLEEPERS) != 0) atomic.notify(p, 1);
-    Agent.forgetLock(p);
+    Agent.forgetLock(p, LOCKED_ALONE);
   }
 
   /** Takes the lock if it is free; never waits: spin_trylock(). */
   static tryLock(p: usize): bool {
     if (Shared.compareExchange<u32>(p, 0, Agent.number()) != 0) return false;
-    Agent.noteLock(p);
+    Agent.noteLock(p, LOCKED_ALONE);
     return true;
   }
 
@@ -62,15 +65,10 @@ export abstract class Spinlock {
     }
   }
 
-  /** Frees what agent `id`, which runs no more, held. Returns how many locks: what they guard may be half changed. */
-  static breakLocks(id: i32): u32 {
-    let broken: u32 = 0;
-    for (let n = 0; n < HELD_LOCKS; ++n) {
-      const p = <usize>Agent.lockOf(id, n);
-      if (p == 0 || (Shared.load<u32>(p) & ~LOCK_SLEEPERS) != <u32>(id + 1)) continue;
-      if ((Shared.exchange<u32>(p, 0) & LOCK_SLEEPERS) != 0) atomic.notify(p, 1);
-      ++broken;
-    }
-    return broken;
+  /** Frees it if agent `id`, which runs no more, held it. What it guards may be half changed. */
+  static breakFor(p: usize, id: i32): bool {
+    if ((Shared.load<u32>(p) & ~LOCK_SLEEPERS) != <u32>(id + 1)) return false;
+    if ((Shared.exchange<u32>(p, 0) & LOCK_SLEEPERS) != 0) atomic.notify(p, 1);
+    return true;
   }
 }

@@ -18,6 +18,8 @@ import {
   MACHINE_SWDIRTY,
   MM_CPUMASK,
   MM_FLUSH_PENDING,
+  MM_MMAP_LOCK,
+  MM_PTL,
   MM_TLB_GEN,
   REQUEST_ALL,
   SHOOT_CEILING,
@@ -82,6 +84,9 @@ export class Mm {
     this.space = space;
     this.handle = space.memory.core.createMm(space.handle, options.splitLocks ?? true) >>> 0;
     if (this.handle === 0) throw new RangeError('no heap is left for an mm');
+    const name = `mm 0x${this.handle.toString(16)}`;
+    space.memory.nameLock(this.handle + MM_MMAP_LOCK, `mmap_lock of ${name}`);
+    space.memory.nameLock(this.handle + MM_PTL, `page_table_lock of ${name}`);
   }
 
   /** How many flushes it has asked for, plus 1 (context.tlb_gen). */

@@ -8,6 +8,7 @@ export type { FlushCeiling, FlushPlan, FlushPolicy, FlushRange } from './flushtr
 export { FLUSH_CEILINGS, FlushTracker } from './flushtracker.ts';
 export type { DecodedEntry, EntryField, Format, FormatName } from './formats.ts';
 export { decodeEntry, FORMATS, formatNamed } from './formats.ts';
+export type { AgentLocks, LockReport, LockUse, LockWait } from './locks.ts';
 export type { Hole, ListOptions, Mapping, Progress } from './mappings.ts';
 export type { Audit, FrameInfo, MemoryOptions, SharedHandle } from './memory.ts';
 export { PhysicalMemory } from './memory.ts';

@@ -34,6 +34,7 @@ import { createCoreMemory, instantiateCore } from '../core/instantiate.ts';
 import { pfn as checkPfn, frameAddress, hex, MiB, type Pfn, type PhysicalAddress, pfnOf } from '../units.ts';
 import { type FormatName, formatNamed } from './formats.ts';
 import { layOut } from './layout.ts';
+import { type LockReport, readLocks } from './locks.ts';
 import { type PteOperations, pteOperations } from './pte.ts';
 import type { Regime } from './regime.ts';
 import { AddressSpace } from './space.ts';
@@ -94,6 +95,7 @@ export class PhysicalMemory {
   readonly #memory: CoreMemory;
   readonly #module: CoreModule;
   readonly #agent: number;
+  readonly #lockNames = new Map<number, string>();
   #disposed = false;
 
   private constructor(core: CoreExports, memory: CoreMemory, module: CoreModule, agent: number) {
@@ -334,6 +336,16 @@ export class PhysicalMemory {
       }
     }
     this.core.tuneChaos(seed, rarity, longest);
+  }
+
+  /** Who holds which lock and who waits for whom, in all threads: a glance while they run, an explanation when they hang. */
+  locks(): LockReport {
+    return readLocks(this.view, this.#lockNames);
+  }
+
+  /** Gives the lock at `address` a name in `locks`. @internal */
+  nameLock(address: number, name: string): void {
+    this.#lockNames.set(address, name);
   }
 
   /** The number of this object among those that are joined to the memory, 0 to 63. */
