@@ -55,6 +55,7 @@ import { Mm } from "./mm/mm";
 import { Notifiers } from "./mm/notifier";
 import { Rmap } from "./mm/rmap";
 import { Vma } from "./mm/vma";
+import { VmaLock } from "./mm/vma_lock";
 import { Point } from "./point";
 import { Entry } from "./pte/entry";
 import { X86_64, X86_64_LA57 } from "./pte/x86_64";
@@ -92,7 +93,7 @@ export function initialize(frames: u32, ram: u32, meta: u32, basePfn: f64, heap:
   atomic.store<u32>(CONTROL_MAGIC, MAGIC);
 }
 
-// ---- agent.ts, point.ts
+// ---- agent.ts, point.ts, lock/broken.ts
 
 /** Makes this instance an agent; returns its number, or -1 when there are too many. */
 export function attach(mayBlock: bool): i32 {
@@ -599,6 +600,34 @@ export function forkVma(vma: usize, mm: usize): usize {
 /** Gives a file room for `count` cached pages. */
 export function openMapping(mapping: usize, count: u32): bool {
   return Mapping.open(mapping, count);
+}
+
+// ---- mm/vma_lock.ts, and mmap_lock as those who change VMAs take it
+
+export function mmapWriteLock(mm: usize): void {
+  Mm.writeLock(mm);
+}
+
+export function mmapWriteUnlock(mm: usize): void {
+  Mm.writeUnlock(mm);
+}
+
+export function mmapDowngrade(mm: usize): void {
+  Mm.downgrade(mm);
+}
+
+/** The VMA that holds `va`, read-locked, or 0. */
+export function lockVma(mm: usize, va: u64): usize {
+  return VmaLock.lookUp(mm, va);
+}
+
+export function unlockVma(vma: usize): void {
+  VmaLock.endRead(vma);
+}
+
+/** The caller holds mmap_lock for writing. */
+export function startVmaWrite(vma: usize): void {
+  VmaLock.startWrite(vma);
 }
 
 // ---- mm/folio.ts, mm/page.ts, mm/rmap.ts: folios by the PFN of their frame

@@ -160,6 +160,9 @@ export const MM_NOTIFIERS = 64; //     u32   MMU notifiers of this mm: the first
 export const MM_NOTIFY_LOCK = 68; //   u32   spinlock over the next two (notifier_subscriptions->lock)
 export const MM_NOTIFY_ACTIVE = 72; // u32   invalidations between start and end (active_invalidate_ranges)
 export const MM_NOTIFY_SEQ = 80; //    u64   invalidate_seq: odd while one of them touches a watched interval
+export const MM_VMAS_SEQ = 88; //      u32   odd while MM_VMAS changes: for look-ups without mmap_lock
+export const MM_LOCK_SEQ = 92; //      u32   mm_lock_seq: grows when a writer that locked VMAs lets go of mmap_lock
+export const MM_VMAS_LOCKED = 96; //   u32   1 while VMAs are write-locked
 export const MM_BYTES = 128;
 
 export const POOL_NEXT = 12; //        u32   in a block of mm/pool.ts that is free: the next one
@@ -175,7 +178,10 @@ export const VMA_BY_ADDRESS = 40; //   NODE_BYTES
 export const VMA_BY_OFFSET = 72; //    NODE_BYTES
 export const VMA_BY_ANON = 104; //     NODE_BYTES
 export const VMA_ANON = 136; //        u32   ANON_*, 0 for a shared mapping
-export const VMA_BYTES = 140;
+export const VMA_LOCK = 144; //        RWLOCK_BYTES  vm_lock
+export const VMA_LOCK_SEQ = 160; //    u32   vm_lock_seq: write-locked while it is the mm's MM_LOCK_SEQ
+export const VMA_DETACHED = 164; //    u32   1: out of its trees, or not in them yet
+export const VMA_BYTES = 168;
 
 // Linux's numbers (include/linux/mm.h).
 export const VM_READ = 0x1;
@@ -596,6 +602,7 @@ export const PATH_FREE_EARLY = 256; // pages are freed before the flush (J2, G10
 export const CLEAR_REFS_READ = 0x1000; //         mmap_lock for reading (D1, I0)
 export const CLEAR_REFS_DOWNGRADE = 0x2000; //    for writing, and downgraded before the walk, as before 29a951dfb3c3 (I0)
 export const CLEAR_REFS_AFTER_UNLOCK = 0x4000; // flushes when mmap_lock was released (I7)
+export const CLEAR_REFS_NO_VMA_LOCK = 0x10000; // leaves the VMAs unlocked: faults that take no mmap_lock run beside it (I19)
 export const CLEAR_REFS_GATHER = 0x8000; //       the flush is left to a gather in which nothing was cleared (0758cd830494: D1, I8)
 
 // Options of UFFDIO_WRITEPROTECT (kernel/userfaultfd.ts).
@@ -671,16 +678,16 @@ export const STATUS_NOT_ALLOWED = 8; //   a right that the VMA may not have
 
 // ---- Locks -------------------------------------------------------------------------------------------------------
 
+export const LOCKED_ALONE = 0; // how an agent wants the lock that it notes: a spinlock,
+export const LOCKED_READ = 1; //  a reader-writer lock for reading,
+export const LOCKED_WRITE = 2; // and for writing
+export const LOCKED_HOW = 3; //   locks are at multiples of 4
+
 export const LOCK_SLEEPERS = 0x10000; // in the word of a spinlock, beside the holder's number
 
 export const RWLOCK_WRITER = 4; //  u32   number of the writer inside, or 0
 export const RWLOCK_READERS = 8; // u64   readers inside, a bit for each number modulo 64
 export const RWLOCK_BYTES = 16; //  the state is the u32 at 0
-
-export const LOCKED_ALONE = 0; // how an agent wants the lock that it notes: a spinlock,
-export const LOCKED_READ = 1; //  a reader-writer lock for reading,
-export const LOCKED_WRITE = 2; // and for writing
-export const LOCKED_HOW = 3; //   locks are at multiples of 4
 
 // ---- Scheduling points -------------------------------------------------------------------------------------------
 

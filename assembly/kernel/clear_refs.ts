@@ -14,6 +14,7 @@ import {
   CLEAR_REFS_AFTER_UNLOCK,
   CLEAR_REFS_DOWNGRADE,
   CLEAR_REFS_GATHER,
+  CLEAR_REFS_NO_VMA_LOCK,
   CLEAR_REFS_READ,
   FLUSH_OWED,
   MMU_NOTIFY_SOFT_DIRTY,
@@ -33,6 +34,7 @@ import { RwLock } from "../lock/rwlock";
 import { Mm } from "../mm/mm";
 import { Notifiers } from "../mm/notifier";
 import { Vma } from "../mm/vma";
+import { VmaLock } from "../mm/vma_lock";
 import { Entry } from "../pte/entry";
 import { Apply, LARGE_WHOLE } from "../range/apply";
 import { Gathered } from "../range/gathered";
@@ -46,6 +48,8 @@ export abstract class ClearRefs {
     Path.begin(path, cpu, options);
     Path.enterMm(path, mm, 0);
     ClearRefs.lock(mm, first, last, options);
+    // PGWALK_WRLOCK (49b0638502da)
+    const locksVmas = (options & (CLEAR_REFS_READ | CLEAR_REFS_DOWNGRADE | CLEAR_REFS_NO_VMA_LOCK)) == 0;
     const gather = Path.has(path, CLEAR_REFS_GATHER);
     if (gather) Gathered.begin(path, true);
     else Path.countUp(path);
@@ -55,12 +59,13 @@ export abstract class ClearRefs {
         Path.count(path, PATH_PASSED);
         continue;
       }
+      if (locksVmas) VmaLock.startWrite(vma);
       Apply.toPfnRange<F, ClearPte>(path, max(first, Vma.start(vma)), min(last, Vma.end(vma) - 1), false);
     }
     Notifiers.end(mm, MMU_NOTIFY_SOFT_DIRTY, 0, ALL);
     const early = !Path.has(path, CLEAR_REFS_AFTER_UNLOCK);
     if (early) ClearRefs.flush(path, gather);
-    if ((options & (CLEAR_REFS_READ | CLEAR_REFS_DOWNGRADE)) == 0) RwLock.writeUnlock(Mm.mmapLock(mm));
+    if ((options & (CLEAR_REFS_READ | CLEAR_REFS_DOWNGRADE)) == 0) Mm.writeUnlock(mm);
     else RwLock.readUnlock(Mm.mmapLock(mm));
     if (!early) ClearRefs.flush(path, gather);
     Path.finish(path);
@@ -73,18 +78,18 @@ export abstract class ClearRefs {
   private static lock(mm: usize, first: u64, last: u64, options: u32): void {
     const lock = Mm.mmapLock(mm);
     if ((options & CLEAR_REFS_READ) == 0) {
-      RwLock.writeLock(lock);
+      Mm.writeLock(mm);
       ClearRefs.forgetNew(mm, first, last);
-      if ((options & CLEAR_REFS_DOWNGRADE) != 0) RwLock.downgrade(lock);
+      if ((options & CLEAR_REFS_DOWNGRADE) != 0) Mm.downgrade(mm);
       return;
     }
     RwLock.readLock(lock);
     for (let vma = Vma.firstIn(mm, first, last); vma != 0; vma = Vma.nextIn(mm, vma, first, last)) {
       if ((Shared.load<u32>(vma + VMA_FLAGS) & VM_SOFTDIRTY) == 0) continue;
       RwLock.readUnlock(lock);
-      RwLock.writeLock(lock);
+      Mm.writeLock(mm);
       ClearRefs.forgetNew(mm, first, last);
-      RwLock.downgrade(lock);
+      Mm.downgrade(mm);
       return;
     }
   }
@@ -92,7 +97,9 @@ export abstract class ClearRefs {
   private static forgetNew(mm: usize, first: u64, last: u64): void {
     for (let vma = Vma.firstIn(mm, first, last); vma != 0; vma = Vma.nextIn(mm, vma, first, last)) {
       const flags = Shared.load<u32>(vma + VMA_FLAGS);
-      if ((flags & VM_SOFTDIRTY) != 0) Shared.store<u32>(vma + VMA_FLAGS, flags & ~VM_SOFTDIRTY);
+      if ((flags & VM_SOFTDIRTY) == 0) continue;
+      VmaLock.startWrite(vma);
+      Shared.store<u32>(vma + VMA_FLAGS, flags & ~VM_SOFTDIRTY);
     }
   }
 

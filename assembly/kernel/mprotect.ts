@@ -21,11 +21,11 @@ import {
   VMA_FLAGS,
 } from "../layout";
 import { Shared } from "../atomic";
-import { RwLock } from "../lock/rwlock";
 import { Mm } from "../mm/mm";
 import { Prot } from "../mm/prot";
 import { Split } from "../mm/split";
 import { Vma } from "../mm/vma";
+import { VmaLock } from "../mm/vma_lock";
 import { Gathered } from "../range/gathered";
 import { Path } from "../range/path";
 import { ChangeProtection } from "./change_protection";
@@ -37,14 +37,14 @@ export abstract class Mprotect {
   static range<F>(cpu: usize, mm: usize, first: u64, last: u64, rights: u32, path: usize, options: u32): i32 {
     Path.begin(path, cpu, options);
     Path.enterMm(path, mm, 0);
-    RwLock.writeLock(Mm.mmapLock(mm));
+    Mm.writeLock(mm);
     let status: i32 = Split.edges(mm, first, last) ? STATUS_OK : STATUS_NO_MEMORY;
     if (status == STATUS_OK) {
       Gathered.begin(path, false);
       status = Mprotect.vmas<F>(path, mm, first, last, rights & RIGHTS);
       Gathered.finish(path);
     }
-    RwLock.writeUnlock(Mm.mmapLock(mm));
+    Mm.writeUnlock(mm);
     Path.finish(path);
     return status;
   }
@@ -67,6 +67,7 @@ export abstract class Mprotect {
       Path.count(path, PATH_PASSED);
       return;
     }
+    VmaLock.startWrite(vma);
     Shared.store<u32>(vma + VMA_FLAGS, flags);
     // vma_wants_manual_pte_write_upgrade()
     const shared = (flags & VM_SHARED) != 0;

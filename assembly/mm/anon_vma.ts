@@ -7,6 +7,7 @@
 // and finds nothing there. Locks: `lock` for writing to insert and remove, for reading to walk; it nests like i_mmap_rwsem.
 
 import { ANON_BYTES, ANON_COUNT, ANON_LOCK, ANON_VMAS, CONTROL_POOL_ANON } from "../layout";
+import { Shared } from "../atomic";
 import { Interval } from "./interval";
 import { Pool } from "./pool";
 
@@ -25,14 +26,14 @@ export abstract class AnonVma {
   /** `node` (NODE_*) of a VMA that shows page offsets [first, last]. The lock is held for writing. */
   static insert(anon: usize, node: usize, first: u64, last: u64): void {
     Interval.insert(anon + ANON_VMAS, node, first, last);
-    store<u32>(anon, load<u32>(anon, ANON_COUNT) + 1, ANON_COUNT);
+    Shared.quietStore<u32>(anon + ANON_COUNT, Shared.quietLoad<u32>(anon + ANON_COUNT) + 1);
   }
 
   /** Takes `node` out; true if it was the last one: the caller gives the block back when it has let go of the lock. */
   static remove(anon: usize, node: usize): bool {
     Interval.remove(anon + ANON_VMAS, node);
-    const left = load<u32>(anon, ANON_COUNT) - 1;
-    store<u32>(anon, left, ANON_COUNT);
+    const left = Shared.quietLoad<u32>(anon + ANON_COUNT) - 1;
+    Shared.quietStore<u32>(anon + ANON_COUNT, left);
     return left == 0;
   }
 

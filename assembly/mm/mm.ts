@@ -16,16 +16,20 @@ import {
   MM_BYTES,
   MM_CPUMASK,
   MM_FLUSH_PENDING,
+  MM_LOCK_SEQ,
   MM_MMAP_LOCK,
   MM_PTL,
   MM_SPACE,
   MM_SPLIT_PTL,
   MM_TLB_GEN,
   MM_USERS,
+  MM_VMAS_LOCKED,
+  MM_VMAS_SEQ,
 } from "../layout";
 import { Shared } from "../atomic";
 import { Frames, NO_FRAME } from "../frame";
 import { Heap } from "../heap";
+import { RwLock } from "../lock/rwlock";
 
 export abstract class Mm {
   /**
@@ -53,9 +57,61 @@ export abstract class Mm {
     return load<u32>(mm, MM_SPACE);
   }
 
+  /** mmap_lock itself: of who takes it in a way of its own, or asks about it. */
   @inline
   static mmapLock(mm: usize): usize {
     return mm + MM_MMAP_LOCK;
+  }
+
+  // ---- mmap_lock. Who takes it for writing by these also ends the write locks of VMAs (vma_lock.ts)
+
+  @inline
+  static readLock(mm: usize): void {
+    RwLock.readLock(mm + MM_MMAP_LOCK);
+  }
+
+  @inline
+  static readUnlock(mm: usize): void {
+    RwLock.readUnlock(mm + MM_MMAP_LOCK);
+  }
+
+  @inline
+  static writeLock(mm: usize): void {
+    RwLock.writeLock(mm + MM_MMAP_LOCK);
+  }
+
+  /** mmap_write_unlock() */
+  static writeUnlock(mm: usize): void {
+    Mm.endVmaWrites(mm);
+    RwLock.writeUnlock(mm + MM_MMAP_LOCK);
+  }
+
+  /** mmap_write_downgrade() */
+  static downgrade(mm: usize): void {
+    Mm.endVmaWrites(mm);
+    RwLock.downgrade(mm + MM_MMAP_LOCK);
+  }
+
+  /** vma_end_write_all(): one store unlocks all VMAs that were write-locked. */
+  private static endVmaWrites(mm: usize): void {
+    if (Shared.quietLoad<u32>(mm + MM_VMAS_LOCKED) == 0) return;
+    Shared.quietStore<u32>(mm + MM_VMAS_LOCKED, 0);
+    Shared.store<u32>(mm + MM_LOCK_SEQ, Shared.quietLoad<u32>(mm + MM_LOCK_SEQ) + 1);
+  }
+
+  /** mm_lock_seq, of who holds mmap_lock or makes a VMA. */
+  @inline
+  static lockSequence(mm: usize): u32 {
+    return Shared.load<u32>(mm + MM_LOCK_SEQ);
+  }
+
+  /** Around every change of the VMA tree, under mmap_lock for writing: for look-ups without it. */
+  static beginVmaChange(mm: usize): void {
+    Shared.store<u32>(mm + MM_VMAS_SEQ, Shared.quietLoad<u32>(mm + MM_VMAS_SEQ) + 1);
+  }
+
+  static endVmaChange(mm: usize): void {
+    Mm.beginVmaChange(mm);
   }
 
   // ---- page-table locks

@@ -7,6 +7,7 @@
 // Blocks are made and given back when mms are set up and torn down, under one lock, which is the last in every order.
 
 import { CONTROL_POOL_LOCK, POOL_NEXT } from "../layout";
+import { Shared } from "../atomic";
 import { Heap } from "../heap";
 import { Spinlock } from "../lock/spinlock";
 
@@ -17,8 +18,8 @@ export abstract class Pool {
    */
   static take(list: usize, bytes: u32): usize {
     Spinlock.lock(CONTROL_POOL_LOCK);
-    let block: usize = load<u32>(list);
-    if (block != 0) store<u32>(list, load<u32>(block, POOL_NEXT));
+    let block: usize = Shared.quietLoad<u32>(list);
+    if (block != 0) Shared.quietStore<u32>(list, Shared.quietLoad<u32>(block + POOL_NEXT));
     Spinlock.unlock(CONTROL_POOL_LOCK);
     if (block != 0) return block;
     block = Heap.allocate(bytes);
@@ -28,8 +29,8 @@ export abstract class Pool {
 
   static give(list: usize, block: usize): void {
     Spinlock.lock(CONTROL_POOL_LOCK);
-    store<u32>(block, load<u32>(list), POOL_NEXT);
-    store<u32>(list, <u32>block);
+    Shared.quietStore<u32>(block + POOL_NEXT, Shared.quietLoad<u32>(list));
+    Shared.quietStore<u32>(list, <u32>block);
     Spinlock.unlock(CONTROL_POOL_LOCK);
   }
 }

@@ -8,6 +8,7 @@
 import { FRAME_SHIFT, VMA_END, VMA_FLAGS } from "../layout";
 import { Shared } from "../atomic";
 import { Vma } from "./vma";
+import { VmaLock } from "./vma_lock";
 
 export abstract class Split {
   /** Makes `first` the beginning of a VMA and `last` the end of one, wherever a VMA of `mm` reaches over them. False if no block was left. */
@@ -24,9 +25,10 @@ export abstract class Split {
     const pgoff = Vma.pgoff(vma) + ((va - Vma.start(vma)) >> FRAME_SHIFT);
     const second = Vma.create(Vma.mm(vma), va, Vma.end(vma), flags, Vma.mapping(vma), pgoff, Vma.anon(vma));
     if (second == 0) return false;
+    VmaLock.startWrite(vma);
     Vma.lockReverse(vma);
     Vma.remove(vma);
-    store<u64>(vma, va, VMA_END);
+    Shared.quietStore<u64>(vma + VMA_END, va);
     Vma.insert(vma);
     Vma.insert(second);
     Vma.unlockReverse(vma);

@@ -15,19 +15,23 @@ import {
   VMA_BY_ANON,
   VMA_BY_OFFSET,
   VMA_BYTES,
+  VMA_DETACHED,
   VMA_END,
   VMA_FLAGS,
+  VMA_LOCK_SEQ,
   VMA_MAPPING,
   VMA_MM,
   VMA_PGOFF,
   VMA_START,
 } from "../layout";
+import { Shared } from "../atomic";
 import { RwLock } from "../lock/rwlock";
 import { AnonVma } from "./anon_vma";
 import { Interval } from "./interval";
 import { Mapping } from "./mapping";
 import { Mm } from "./mm";
 import { Pool } from "./pool";
+import { VmaLock } from "./vma_lock";
 
 export abstract class Vma {
   /**
@@ -48,7 +52,7 @@ export abstract class Vma {
 
   /** The VMA of a fork: as `vma`, which is in its trees, in `mm`, and in the same anon_vma (anon_vma_fork()). 0 as for `declare`. */
   static fork(vma: usize, mm: usize): usize {
-    const flags = load<u32>(vma, VMA_FLAGS);
+    const flags = Shared.quietLoad<u32>(vma + VMA_FLAGS);
     const anon = Vma.anon(vma);
     return Vma.place(Vma.create(mm, Vma.start(vma), Vma.end(vma), flags, Vma.mapping(vma), Vma.pgoff(vma), anon));
   }
@@ -66,15 +70,16 @@ export abstract class Vma {
 
   /** Takes a VMA out of its trees and frees it. What it maps stays in the tables: zap it first. */
   static withdraw(vma: usize): void {
-    const mmapLock = Mm.mmapLock(Vma.mm(vma));
-    RwLock.writeLock(mmapLock);
+    const mm = Vma.mm(vma);
+    Mm.writeLock(mm);
     Vma.detach(vma);
-    RwLock.writeUnlock(mmapLock);
+    Mm.writeUnlock(mm);
   }
 
   /** The same of who holds mmap_lock for writing. */
   static detach(vma: usize): void {
     const anon = Vma.anon(vma);
+    VmaLock.startWrite(vma);
     Vma.lockReverse(vma);
     const last = Vma.remove(vma);
     Vma.unlockReverse(vma);
@@ -83,13 +88,14 @@ export abstract class Vma {
   }
 
   private static lockTrees(vma: usize): void {
-    RwLock.writeLock(Mm.mmapLock(Vma.mm(vma)));
+    Mm.writeLock(Vma.mm(vma));
+    VmaLock.startWrite(vma);
     Vma.lockReverse(vma);
   }
 
   private static unlockTrees(vma: usize): void {
     Vma.unlockReverse(vma);
-    RwLock.writeUnlock(Mm.mmapLock(Vma.mm(vma)));
+    Mm.writeUnlock(Vma.mm(vma));
   }
 
   /** The trees of the reverse map: i_mmap_rwsem and anon_vma->rwsem, as far as the VMA has them. */
@@ -107,13 +113,16 @@ export abstract class Vma {
   static create(mm: usize, start: u64, end: u64, flags: u32, mapping: usize, pgoff: u64, anon: usize): usize {
     const vma = Pool.take(CONTROL_POOL_VMAS, VMA_BYTES);
     if (vma == 0) return 0;
-    store<u32>(vma, <u32>mapping, VMA_MAPPING);
-    store<u32>(vma, flags, VMA_FLAGS);
-    store<u64>(vma, start, VMA_START);
-    store<u64>(vma, end, VMA_END);
-    store<u64>(vma, pgoff, VMA_PGOFF);
-    store<u32>(vma, <u32>anon, VMA_ANON);
-    store<u32>(vma, <u32>mm, VMA_MM);
+    Shared.quietStore<u32>(vma + VMA_MAPPING, <u32>mapping);
+    Shared.quietStore<u32>(vma + VMA_FLAGS, flags);
+    Shared.quietStore<u64>(vma + VMA_START, start);
+    Shared.quietStore<u64>(vma + VMA_END, end);
+    Shared.quietStore<u64>(vma + VMA_PGOFF, pgoff);
+    Shared.quietStore<u32>(vma + VMA_ANON, <u32>anon);
+    Shared.quietStore<u32>(vma + VMA_MM, <u32>mm);
+    Shared.quietStore<u32>(vma + VMA_DETACHED, 1);
+    // Not write-locked, whatever it was before (vma_lock_alloc(), vma_lock_init()).
+    Shared.store<u32>(vma + VMA_LOCK_SEQ, Mm.lockSequence(mm) - 1);
     return vma;
   }
 
@@ -122,7 +131,10 @@ export abstract class Vma {
     const vmas = Vma.mm(vma) + MM_VMAS;
     const last = Vma.end(vma) - 1;
     if (Interval.find(vmas, Vma.start(vma), last) != 0) return false;
+    Mm.beginVmaChange(Vma.mm(vma));
     Interval.insert(vmas, vma + VMA_BY_ADDRESS, Vma.start(vma), last);
+    Shared.quietStore<u32>(vma + VMA_DETACHED, 0);
+    Mm.endVmaChange(Vma.mm(vma));
     const pgoff = Vma.pgoff(vma);
     const lastPage = pgoff + Vma.pages(vma) - 1;
     if (Vma.mapping(vma) != 0) {
@@ -134,13 +146,16 @@ export abstract class Vma {
 
   /** True if its anon_vma has no VMA left. */
   static remove(vma: usize): bool {
+    Mm.beginVmaChange(Vma.mm(vma));
     Interval.remove(Vma.mm(vma) + MM_VMAS, vma + VMA_BY_ADDRESS);
+    Shared.quietStore<u32>(vma + VMA_DETACHED, 1);
+    Mm.endVmaChange(Vma.mm(vma));
     if (Vma.mapping(vma) != 0) Interval.remove(Vma.mapping(vma) + MAPPING_VMAS, vma + VMA_BY_OFFSET);
     return Vma.anon(vma) != 0 && AnonVma.remove(Vma.anon(vma), vma + VMA_BY_ANON);
   }
 
   static free(vma: usize): void {
-    store<u32>(vma, 0, VMA_MM);
+    Shared.quietStore<u32>(vma + VMA_MM, 0);
     Pool.give(CONTROL_POOL_VMAS, vma);
   }
 
@@ -174,39 +189,39 @@ export abstract class Vma {
     return node == 0 ? 0 : node - VMA_BY_OFFSET;
   }
 
-  // ---- fields: fixed while the VMA is in its trees, the flags apart
+  // ---- fields: fixed while the VMA is in its trees, the flags apart; plain accesses, for who reads them has the VMA locked one way or another
 
   @inline
   static mm(vma: usize): usize {
-    return load<u32>(vma, VMA_MM);
+    return Shared.quietLoad<u32>(vma + VMA_MM);
   }
 
   @inline
   static mapping(vma: usize): usize {
-    return load<u32>(vma, VMA_MAPPING);
+    return Shared.quietLoad<u32>(vma + VMA_MAPPING);
   }
 
   /** Its anon_vma, 0 if it is shared. */
   @inline
   static anon(vma: usize): usize {
-    return load<u32>(vma, VMA_ANON);
+    return Shared.quietLoad<u32>(vma + VMA_ANON);
   }
 
   @inline
   static start(vma: usize): u64 {
-    return load<u64>(vma, VMA_START);
+    return Shared.quietLoad<u64>(vma + VMA_START);
   }
 
   /** First byte after it; 0 at the end of the address space. */
   @inline
   static end(vma: usize): u64 {
-    return load<u64>(vma, VMA_END);
+    return Shared.quietLoad<u64>(vma + VMA_END);
   }
 
   /** Page of the mapping that `start` shows. */
   @inline
   static pgoff(vma: usize): u64 {
-    return load<u64>(vma, VMA_PGOFF);
+    return Shared.quietLoad<u64>(vma + VMA_PGOFF);
   }
 
   @inline

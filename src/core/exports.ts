@@ -189,6 +189,15 @@ export interface CoreExports {
   forkVma(vma: number, mm: number): number;
   openMapping(mapping: number, count: number): number;
 
+  // ---- mm/vma_lock.ts
+
+  mmapWriteLock(mm: number): void;
+  mmapWriteUnlock(mm: number): void;
+  mmapDowngrade(mm: number): void;
+  lockVma(mm: number, va: bigint): number;
+  unlockVma(vma: number): void;
+  startVmaWrite(vma: number): void;
+
   // ---- mm/folio.ts, mm/page.ts, mm/rmap.ts
 
   openFolios(): number;
