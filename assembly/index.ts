@@ -54,6 +54,7 @@ import { Mapping } from "./mm/mapping";
 import { Mm } from "./mm/mm";
 import { Notifiers } from "./mm/notifier";
 import { Rmap } from "./mm/rmap";
+import { SwapArea } from "./mm/swap";
 import { Vma } from "./mm/vma";
 import { VmaLock } from "./mm/vma_lock";
 import { Point } from "./point";
@@ -630,7 +631,7 @@ export function startVmaWrite(vma: usize): void {
   VmaLock.startWrite(vma);
 }
 
-// ---- mm/folio.ts, mm/page.ts, mm/rmap.ts: folios by the PFN of their frame
+// ---- mm/folio.ts, mm/page.ts, mm/rmap.ts, mm/swap.ts: folios by the PFN of their frame
 
 /** Makes the folios of all frames, if there are none. */
 export function openFolios(): i32 {
@@ -697,6 +698,11 @@ class ListRmap {
     store<u32>(Agent.reply(), found + 1);
     return true;
   }
+}
+
+/** Makes the swap area; false if no heap is left. */
+export function openSwap(slots: u32): bool {
+  return SwapArea.open(slots);
 }
 
 // ---- mm/notifier.ts

@@ -28,6 +28,7 @@ export const CONTROL_DIRECTORY_USED = 0x1028; // u32 its slots in use
 export const CONTROL_ORIGIN = 0x102c; //       u32   what to add to a physical address in the window, modulo 2^32
 export const CONTROL_FOLIOS = 0x1030; //       u32   folio of frame 0 (mm/folio.ts), 0 while nobody has asked for folios
 export const CONTROL_PAGE_WORDS = 0x1034; //   u32   words of a page that mm/page.ts copies and compares; 0: all 512
+export const CONTROL_SWAP = 0x1038; //         u32   the swap area (mm/swap.ts), 0 without one
 export const CONTROL_FREE_HEAD = 0x1040; //    u64   free frames, a stack: low word index + 1, high word a tag against ABA
 export const CONTROL_VIRGIN = 0x1080; //       u32   index of the first frame that was never handed out
 export const CONTROL_LIVE = 0x10c0; //         u32   frames handed out now
@@ -233,6 +234,18 @@ export const PG_SWAPCACHE = 16;
 export const PG_SWAPBACKED = 32; // without it an anonymous folio may be dropped when clean (MADV_FREE)
 export const PG_MIGRATION = 64; //  it is being migrated, or a flush of its old place is deferred
 export const PG_KSM = 128; //       PAGE_MAPPING_KSM: shared by same-page merging, never reused
+
+// ---- Swap (mm/swap.ts): one area, a block in HEAP; behind the words of all slots stands what is in them ------------------
+
+export const SWAP_SLOTS = 0; //        u32   how many
+export const SWAP_PAGES = 4; //        u32   address of the words of slot 0
+export const SWAP_STRIDE = 8; //       u32   bytes from one page to the next
+export const SWAP_FIRST = 16; //       SLOT_BYTES for each
+
+export const SLOT_MAP = 0; //          u32   swap_map: entries that refer to it, and SLOT_HAS_CACHE; 0: free
+export const SLOT_CACHE = 4; //        u32   swap cache: index + 1 of the frame that holds its page, 0 while none does
+export const SLOT_BYTES = 8;
+export const SLOT_HAS_CACHE = 0x10000; // SWAP_HAS_CACHE
 
 // ---- MMU notifiers (mm/notifier.ts): one block in HEAP each -----------------------------------------------------------
 

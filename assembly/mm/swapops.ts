@@ -11,6 +11,8 @@ import {
   SWP_MIGRATION_YOUNG_BIT,
   SWP_SWAPFILE,
 } from "../layout";
+import { Shared } from "../atomic";
+import { Entry } from "../pte/entry";
 
 const PFN: u64 = ((<u64>1) << SWP_MIGRATION_YOUNG_BIT) - 1;
 
@@ -76,6 +78,23 @@ export abstract class Swap {
     const format = changetype<F>(0);
     const entry = format.swpEntry(SWP_SWAPFILE, slot);
     return Swap.inherit<F>(exclusive ? format.pteSwpMkexclusive(entry) : entry, pte);
+  }
+
+  /** The slot of a swap entry. */
+  @inline
+  static slot<F>(pte: u64): u32 {
+    return <u32>changetype<F>(0).swpOffset(pte);
+  }
+
+  /**
+   * Puts `pte` in the place of an entry that is not present, and wakes who waits for that entry to go: the end of remove_migration_pte(), under
+   * the page-table lock. A fault that met a migration entry waits for the word of the entry (fault/swapin.ts), as Linux waits for the page
+   * lock (migration_entry_wait_on_locked()).
+   */
+  @inline
+  static restore<F>(slot: usize, pte: u64): void {
+    Entry.store<F>(slot, pte);
+    Shared.wake(slot);
   }
 
   /** Soft-dirty and uffd-wp of a present entry, in an entry that is not. */

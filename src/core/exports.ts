@@ -209,6 +209,7 @@ export interface CoreExports {
   unlockFolio(folio: number): void;
   addToMapping(mapping: number, index: number, folio: number): number;
   listRmap(folio: number, output: number, capacity: number): number;
+  openSwap(slots: number): number;
 
   // ---- mm/notifier.ts
 
