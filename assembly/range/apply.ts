@@ -12,9 +12,10 @@
 // sees to it that no table of the range goes away: by mmap_lock, or i_mmap_rwsem.
 
 import { FORMAT_X86_64_LA57, FRAME_SHIFT, PATH_AT, PATH_HUGE, PATH_STOP, STATUS_NO_MEMORY } from "../layout";
-import { Frames, NO_FRAME } from "../frame";
+import { Frames } from "../frame";
 import { Spinlock } from "../lock/spinlock";
 import { Mm } from "../mm/mm";
+import { PteAlloc } from "../mm/pte_alloc";
 import { Entry } from "../pte/entry";
 import { X86_64, X86_64_LA57 } from "../pte/x86_64";
 import { Space } from "../space";
@@ -66,7 +67,7 @@ export abstract class Apply {
       if (table != 0) stopped = Apply.toTable<F, V>(path, table, at, end);
       if (stopped == 0) return end;
     } else if (alloc && format.pteNone(entry)) {
-      if (Apply.allocate<T>(space, at, level)) return at;
+      if (PteAlloc.table<T>(space, at, level)) return at;
       stopped = STATUS_NO_MEMORY;
     } else {
       if (format.present(entry) && format.leaf(entry, level)) {
@@ -138,21 +139,5 @@ export abstract class Apply {
     Spinlock.unlock(ptl);
     if (stopped != 0) store<u64>(path, va, PATH_AT);
     return stopped;
-  }
-
-  /** __pte_alloc(): a table below the entry of `level` for `va`, unless somebody else was faster. False if no frame is left. */
-  private static allocate<T>(space: usize, va: u64, level: i32): bool {
-    const format = changetype<T>(0);
-    Space.lock(space);
-    const place = Walk.seek<T>(space, va, level);
-    const slot = Place.slot(place);
-    let good = true;
-    if (slot != 0 && Place.level(place) == level && format.pteNone(Entry.load<T>(slot))) {
-      const table = Space.allocateTable(space);
-      good = table != NO_FRAME;
-      if (good) Entry.store<T>(slot, format.makeTable(Frames.physical(table)));
-    }
-    Space.unlock(space, false);
-    return good;
   }
 }

@@ -8,7 +8,7 @@ import { Entry } from "../pte/entry";
 import { Space } from "../space";
 import { Place, Walk } from "../walk";
 
-export abstract class Tables {
+export abstract class PteAlloc {
   /** The slot of the entry of level 0 for `va`, with tables made on the way; 0 if no frame is left, or a large page is there. */
   static slot<F>(space: usize, va: u64): usize {
     while (true) {
@@ -17,12 +17,12 @@ export abstract class Tables {
       const level = Place.level(place);
       if (slot == 0 || level == 0) return slot;
       if (!changetype<F>(0).pteNone(Entry.load<F>(slot))) return 0;
-      if (!Tables.allocate<F>(space, va, level)) return 0;
+      if (!PteAlloc.table<F>(space, va, level)) return 0;
     }
   }
 
   /** A table below the entry of `level` for `va`, unless somebody else was faster. False if no frame is left. */
-  static allocate<F>(space: usize, va: u64, level: i32): bool {
+  static table<F>(space: usize, va: u64, level: i32): bool {
     const format = changetype<F>(0);
     Space.lock(space);
     const place = Walk.seek<F>(space, va, level);
