@@ -5,7 +5,6 @@ import { didYouMean, type Errors } from '../errors.ts';
 import { valueName } from '../fold.ts';
 import type { Environment } from '../names.ts';
 import type { Parameter } from '../parameters.ts';
-import { noSuchValue } from './declarations.ts';
 
 /** Comparisons of parameters with their values, joined by `&&`, `||` and `!`. */
 export function checkCondition(condition: Expression, environment: Environment, errors: Errors): void {
@@ -50,4 +49,9 @@ export function checkComparison(
 function parameterOf(expression: Expression, environment: Environment): Parameter | undefined {
   const meaning = environment.meaningOf(expression);
   return meaning?.of === 'parameter' ? meaning.parameter : undefined;
+}
+
+export function noSuchValue({ name, values }: Parameter, value: string): string {
+  const near = didYouMean(value, values);
+  return `\`${name}\` has no value \`${value}\`, but ${values.join(', ')}${near}`;
 }

@@ -8,7 +8,7 @@ import { libraryInvariant } from '../invariants.ts';
 import { allDeclarations, Environment, Names } from '../names.ts';
 import { operationsNamed } from '../operations/index.ts';
 import { MACHINE_PARAMETERS, type Parameter, parametersOf } from '../parameters.ts';
-import { checkCondition } from './conditions.ts';
+import { checkCondition, noSuchValue } from './conditions.ts';
 
 /** As many as the explorer can tell apart, with one for `afterwards`. */
 export const MOST_CPUS = 15;
@@ -74,11 +74,6 @@ function checkVariants(file: ScenarioFile, errors: Errors): void {
     }
     if (right) checkDistinct(name, parameters, set, seen, errors);
   }
-}
-
-export function noSuchValue({ name, values }: Parameter, value: string): string {
-  const near = didYouMean(value, values);
-  return `\`${name}\` has no value \`${value}\`, but ${values.join(', ')}${near}`;
 }
 
 /** Two variants with a valuation in common would be one. */
