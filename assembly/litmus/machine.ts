@@ -11,6 +11,7 @@ import { Agent } from "../agent";
 import { Cpu } from "../cpu";
 import { Point } from "../point";
 import { Block, Code } from "./block";
+import { Calls } from "./calls";
 import { Kernel } from "./kernel";
 import {
   INVARIANT_LOCKS,
@@ -67,6 +68,7 @@ export abstract class Litmus {
         else if (group == 5) Kernel.flush(p, at, op);
         else if (group == 6) Kernel.frame(p, at, op);
         else if (group == 7) Block.set(p, Code.d(at), Pte.compute(p, at));
+        else if (group == 8) Calls.run(p, at);
         Block.next(p);
       }
     }
