@@ -135,6 +135,7 @@ export class Machine implements LitmusHost {
 
   #running = -1;
   #rewinding = false;
+  #resumed = false;
   #choice = 0;
   #quiet = 0;
   #step: Step = { granules: [], written: [], fails: 0, pending: { kind: 0, granule: -1, offset: 0, choices: 0 } };
@@ -207,6 +208,7 @@ export class Machine implements LitmusHost {
     step.pending.choices = 0;
     this.#quiet = 0;
     this.#running = c;
+    this.#resumed = resumes;
     this.core.become(cpu.agent);
     try {
       if (resumes) {
@@ -257,7 +259,8 @@ export class Machine implements LitmusHost {
       if (++this.#quiet > MOST_QUIET) throw new Error(`CPU ${this.cpus[c]?.program.name} runs in a circle`);
       return;
     }
-    if (joined || this.#isDelivery(c, address, bare)) this.#touch(granule, bare);
+    // Before the first step there is none that it could be part of.
+    if (this.#resumed && (joined || this.#isDelivery(c, address, bare))) this.#touch(granule, bare);
     else this.#park(c, bare, granule, address & 7, 0);
   }
 
