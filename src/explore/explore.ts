@@ -4,21 +4,17 @@
 // bound says "unknown" and which bound. A violation comes with a shortest schedule (in steps; see `shortest`), which was replayed from the
 // start before it is reported. The outcomes are those of all executions. Nothing is printed here.
 
-import { CONTROL_BAD_FREE } from '../../assembly/layout.ts';
-import {
-  FIRST_INVARIANT,
-  INVARIANT_ASID,
-  INVARIANT_LOCKS,
-  INVARIANT_NOUAF,
-  INVARIANT_NOWALK,
-} from '../../assembly/litmus/ops_bits.ts';
 import { compileCore } from '../core/compile.ts';
-import { holds } from '../litmus/condition.ts';
 import type { LitmusProgram } from '../litmus/program.ts';
-import { observe } from '../litmus/world.ts';
+import { clean, preemptionsOf } from './clean.ts';
 import { Futures } from './futures.ts';
+import { DEADLOCK, invariantsOf, isJudgedAtTheEnd, judgeEnd } from './invariants.ts';
 import { Machine, Restart } from './machine.ts';
-import { DEADLOCK, type Found, type Move, Search, type Watch } from './search.ts';
+import { bounded, type Sampling, sample } from './random.ts';
+import { tokenOf } from './replay.ts';
+import { Run } from './run.ts';
+import type { Schedule } from './schedule.ts';
+import { type Found, type Move, Search, type Watch } from './search.ts';
 import { type Local, StateSpace } from './space.ts';
 import { Fingerprints, Xoshiro } from './visited.ts';
 
@@ -35,6 +31,10 @@ export interface ExploreOptions {
   readonly timeoutMs?: number;
   /** Most bytes of the set of visited states; default 2 GiB. */
   readonly memoryBytes?: number;
+  /** Random executions in place of a search. Nothing is said to hold. */
+  readonly random?: Sampling;
+  /** Only executions with so few preemptions, in a search without reduction. */
+  readonly preemptions?: number;
   /** Called about every 16,384 transitions; true ends the search. */
   readonly onProgress?: (progress: Progress) => boolean | undefined;
 }
@@ -50,6 +50,19 @@ export interface Verdict {
   readonly verdict: 'holds' | 'violated' | 'unknown';
   /** Of a violation: the moves from the start to it. */
   readonly schedule: readonly Move[] | undefined;
+  /** Of a violation: what it is shown by. */
+  readonly counterexample: Counterexample | undefined;
+}
+
+/** An execution that violates an invariant: it was made from the start, and cleaned (clean.ts). */
+export interface Counterexample {
+  readonly schedule: Schedule;
+  /** Repeats it: see `replay`. */
+  readonly token: string;
+  /** Scheduling points that it passes, those at words of one CPU too. */
+  readonly steps: number;
+  /** How often a CPU was left that could have gone on. */
+  readonly preemptions: number;
 }
 
 export interface Outcome {
@@ -79,21 +92,6 @@ export interface ExploreResult {
   readonly runs: number;
 }
 
-/** Invariants that no scenario declares: the machine watches them, or the end of every execution shows them. */
-const BUILT_IN: readonly (readonly [number, string])[] = [
-  [INVARIANT_NOUAF, 'NOUAF'],
-  [INVARIANT_ASID, 'ASID'],
-  [INVARIANT_NOWALK, 'NOWALK'],
-  [INVARIANT_LOCKS, 'LOCKS'],
-];
-const FLUSH_OWED = 33;
-const DOUBLE_FREE = 34;
-const CONDITION = 35;
-const AT_THE_END: readonly (readonly [number, string])[] = [
-  [DEADLOCK, 'DEADLOCK'],
-  [FLUSH_OWED, 'FLUSH-OWED'],
-  [DOUBLE_FREE, 'DOUBLE-FREE'],
-];
 /** Random executions by which futures are known before the search. */
 const WALKS = 48;
 const LONGEST_WALK = 5000;
@@ -102,23 +100,29 @@ const LONGEST_WALK = 5000;
  * Explores `program`. @throws RangeError if it needs more room or shared words than there are.
  */
 export async function explore(program: LitmusProgram, options: ExploreOptions = {}): Promise<ExploreResult> {
-  return new Explorer(new Machine(program, await compileCore('explore')), options).run();
+  const module = await compileCore('explore');
+  return new Explorer(new Machine(program, module), () => new Run(new Machine(program, module, true)), options).run();
 }
 
 export class Explorer {
   readonly #machine: Machine;
+  readonly #makeRun: () => Run;
   readonly #options: ExploreOptions;
   readonly #began = performance.now();
   readonly #outcomes = new Map<string, Outcome>();
   readonly #violated = new Map<number, readonly Move[]>();
+  /** Those of the violated ones for which no shorter schedule is to be found. */
+  readonly #shortest = new Set<number>();
   #space: StateSpace;
   #futures: Futures;
   #search: Search;
   #initial: Uint32Array = new Uint32Array(0);
   #met = false;
 
-  constructor(machine: Machine, options: ExploreOptions = {}) {
+  /** `makeRun`: for the counterexamples, a run of the same program. */
+  constructor(machine: Machine, makeRun: () => Run, options: ExploreOptions = {}) {
     this.#machine = machine;
+    this.#makeRun = makeRun;
     this.#options = options;
     [this.#space, this.#futures, this.#search] = this.#anew();
   }
@@ -129,7 +133,9 @@ export class Explorer {
 
   run(): ExploreResult {
     const { reduce = true, shortest = true } = this.#options;
+    const isPartial = this.#options.random !== undefined || this.#options.preemptions !== undefined;
     const found = this.#settled(() => {
+      if (isPartial) return this.#partly();
       this.#warmUp();
       let sleep = reduce;
       for (;;) {
@@ -147,8 +153,18 @@ export class Explorer {
     for (const [n, moves] of found.violations) this.#violated.set(n, moves);
     for (let n = 0; n < 32; n++) if ((this.#space.failsAtOnce & (1 << n)) !== 0) this.#violated.set(n, []);
     if (found.deadlock !== undefined) this.#violated.set(DEADLOCK, found.deadlock);
-    if (shortest && this.#violated.size > 0) this.#shorten();
+    if (shortest && !isPartial && this.#violated.size > 0) this.#shorten();
     return this.#result(found);
+  }
+
+  /** Some of all executions. */
+  #partly(): Found {
+    const { random, preemptions = 0 } = this.#options;
+    this.#outcomes.clear();
+    this.#met = false;
+    const parts = [this.#space, this.#search, this.#initial] as const;
+    if (random !== undefined) return sample(...parts, random, this.#limits(), this.#watch());
+    return bounded(...parts, preemptions, this.#limits(), this.#watch());
   }
 
   // ---- until no word turns out to be shared that was not taken for one
@@ -206,15 +222,48 @@ export class Explorer {
         for (const n of this.#judgeEnd(state, at)) {
           if (seen.has(n)) continue;
           seen.add(n);
+          this.#shortest.add(n);
           this.#violated.set(n, moves());
           wanted.delete(n);
         }
       },
     });
-    for (const [n, moves] of found.violations) {
-      if ((this.#violated.get(n)?.length ?? 0) > 0) this.#violated.set(n, moves);
+    const deadlock = found.deadlock === undefined ? [] : [[DEADLOCK, found.deadlock] as const];
+    for (const [n, moves] of [...found.violations, ...deadlock]) {
+      if (!this.#violated.has(n)) continue;
+      this.#shortest.add(n);
+      this.#violated.set(n, moves);
     }
-    if (found.deadlock !== undefined) this.#violated.set(DEADLOCK, found.deadlock);
+  }
+
+  /** Makes the execution of `moves` from the start on the finest machine, where it must violate the invariant too, and cleans it. */
+  #counterexample(run: Run, invariant: number, moves: readonly Move[]): Counterexample {
+    run.restart();
+    const atTheEnd = isJudgedAtTheEnd(invariant);
+    const isFound = () => !atTheEnd && run.violates(invariant);
+    const pass = (c: number, points: number, choice: number) => {
+      for (let n = 0; n < points && !isFound(); n++) run.step(c, n === 0 ? choice : 0);
+    };
+    // What a CPU does before its first step is put off until then, or to the end.
+    const begun = this.#space.begun.slice();
+    const begin = (c: number) => {
+      pass(c, begun[c] as number, 0);
+      begun[c] = 0;
+    };
+    const state = this.#initial.slice();
+    for (const { cpu, choice } of moves) {
+      begin(cpu);
+      const effect = this.#space.step(state, 0, cpu, choice);
+      pass(cpu, effect.points, choice);
+      this.#space.apply(state, 0, cpu, effect);
+    }
+    for (let c = 0; c < run.cpus; c++) begin(c);
+    if (!run.violates(invariant)) {
+      throw new Error(`internal error: replayed from the start, an execution does not violate invariant ${invariant}`);
+    }
+    const schedule = clean(run, invariant, this.#shortest.has(invariant));
+    const token = tokenOf(run, invariant);
+    return { schedule, token, steps: run.steps.length, preemptions: preemptionsOf(run, schedule) };
   }
 
   #watch(): Watch {
@@ -228,44 +277,31 @@ export class Explorer {
   }
 
   /** Looks at a state in which all CPUs have ended: notes its outcome, returns what it violates. */
-  #judgeEnd(state: Uint32Array, at: number): number[] {
+  #judgeEnd(state: Uint32Array, at: number): readonly number[] {
     this.#space.load(state, at);
-    const { program } = this;
-    const values = program.observed.map((what) => observe(this.#machine, this.#machine.instance, what));
-    const text = program.observed.map(({ name }, n) => `${name}=${values[n]}`).join(' ');
+    const { values, met, violated } = judgeEnd(this.#machine);
+    const text = this.program.observed.map(({ name }, n) => `${name}=${values[n]}`).join(' ');
     this.#outcomes.set(text, { text, values });
-    const violated: number[] = [];
-    const { view, instance } = this.#machine;
-    for (const pending of instance.flushPending) if (view.getUint32(pending, true) !== 0) violated.push(FLUSH_OWED);
-    if (view.getUint32(CONTROL_BAD_FREE, true) !== 0) violated.push(DOUBLE_FREE);
-    const { condition } = program;
-    if (condition !== undefined) {
-      const met = holds(condition.term, values);
-      if (met) this.#met = true;
-      if ((condition.quantifier === '~exists' && met) || (condition.quantifier === 'forall' && !met))
-        violated.push(CONDITION);
-    }
+    if (met) this.#met = true;
     return violated;
   }
 
   #result(found: Found): ExploreResult {
     const { program } = this;
     const exhaustive = found.stopped === undefined;
-    const names: (readonly [number, string])[] = [
-      ...program.invariants.map((name, n): [number, string] => [FIRST_INVARIANT + n, name]),
-      ...BUILT_IN,
-      ...AT_THE_END,
-    ];
-    const { condition } = program;
-    if (condition !== undefined && condition.quantifier !== 'exists') names.push([CONDITION, condition.text]);
-    const verdicts = names.map(([n, invariant]): Verdict => {
-      const schedule = this.#violated.get(n);
-      if (schedule !== undefined) return { invariant, verdict: 'violated', schedule };
-      return { invariant, verdict: exhaustive ? 'holds' : 'unknown', schedule: undefined };
+    const none = { schedule: undefined, counterexample: undefined };
+    const run = this.#violated.size > 0 ? this.#makeRun() : undefined;
+    const verdicts = invariantsOf(program).map(({ number, name: invariant }): Verdict => {
+      const schedule = this.#violated.get(number);
+      if (schedule === undefined || run === undefined) {
+        return { invariant, verdict: exhaustive ? 'holds' : 'unknown', ...none };
+      }
+      return { invariant, verdict: 'violated', schedule, counterexample: this.#counterexample(run, number, schedule) };
     });
+    const { condition } = program;
     if (condition?.quantifier === 'exists') {
       const verdict = this.#met ? 'holds' : exhaustive ? 'violated' : 'unknown';
-      verdicts.push({ invariant: condition.text, verdict, schedule: undefined });
+      verdicts.push({ invariant: condition.text, verdict, ...none });
     }
     return {
       program,

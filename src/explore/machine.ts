@@ -9,6 +9,9 @@
 // before rests on a mistake: `Restart` is thrown, the word is a step from then on, and the exploration begins anew. The final one
 // has met no such word, which is what makes it right: had another execution used it, an equivalent one would have been met.
 //
+// **The finest machine** takes every word for shared from the start: each point but the joined ones suspends, and each access is told of.
+// It needs no `Restart` and says the same of every run, which is what schedules and traces are made of (run.ts).
+//
 // Words are handled in granules of 8 bytes. Asyncify: see `assembly/point.ts`; a CPU that is suspended is its block, its TLB, its
 // agent's notes, its granules, and the used part of its stack buffer.
 
@@ -94,6 +97,10 @@ export interface Step {
   readonly granules: number[];
   /** For each: did it write? */
   readonly written: boolean[];
+  /** Scheduling points it passed, those at private words too: what a schedule counts. */
+  points: number;
+  /** Of the finest machine: each access, its address and then its POINT_* kind, the joined ones too. */
+  readonly accesses: number[];
   /** Invariants violated, a bit each. */
   fails: number;
   readonly pending: Pending;
@@ -138,13 +145,22 @@ export class Machine implements LitmusHost {
   #resumed = false;
   #choice = 0;
   #quiet = 0;
-  #step: Step = { granules: [], written: [], fails: 0, pending: { kind: 0, granule: -1, offset: 0, choices: 0 } };
+  readonly #finest: boolean;
+  #step: Step = {
+    granules: [],
+    written: [],
+    points: 0,
+    accesses: [],
+    fails: 0,
+    pending: { kind: 0, granule: -1, offset: 0, choices: 0 },
+  };
 
-  static async create(program: LitmusProgram): Promise<Machine> {
-    return new Machine(program, await compileCore('explore'));
+  static async create(program: LitmusProgram, finest = false): Promise<Machine> {
+    return new Machine(program, await compileCore('explore'), finest);
   }
 
-  constructor(program: LitmusProgram, module: object) {
+  constructor(program: LitmusProgram, module: object, finest = false) {
+    this.#finest = finest;
     const regions = layOut(FRAMES * 4096, HEAP_BYTES);
     const memory = createCoreMemory(regions.end, true);
     this.core = instantiateCore(module, memory, {
@@ -186,6 +202,11 @@ export class Machine implements LitmusHost {
     return this.#initial.get(granule)?.[word as 0 | 1] ?? (this.u32[granule * 2 + word] as number);
   }
 
+  /** Place of the instruction that CPU `c` is in. */
+  placeOf(c: number): number {
+    return this.u32[((this.cpus[c] as MachineCpu).block + LITMUS_PC) >> 2] as number;
+  }
+
   /** Runs CPU `c` from the start of its program to its first step. */
   begin(c: number): Step {
     return this.#run(c, false);
@@ -202,6 +223,8 @@ export class Machine implements LitmusHost {
     const step = this.#step;
     step.granules.length = 0;
     step.written.length = 0;
+    step.points = 0;
+    step.accesses.length = 0;
     step.fails = 0;
     step.pending.kind = 0;
     step.pending.granule = -1;
@@ -243,25 +266,31 @@ export class Machine implements LitmusHost {
     const c = this.#running;
     if (c < 0) return;
     const granule = address >>> 3;
+    const bare = kind & ~POINT_JOINED;
+    const isPart = (kind & POINT_JOINED) !== 0 || this.#isDelivery(c, address, bare);
     if (this.#rewinding) {
       this.#rewinding = false;
       this.#asyncify.asyncify_stop_rewind();
-      if (kind !== POINT_ATOMIC) this.#touch(granule, kind);
+      if (!isPart) this.#step.points++;
+      if (bare === POINT_ATOMIC) return;
+      if (this.#finest) this.#step.accesses.push(address, bare);
+      this.#touch(granule, bare);
       return;
     }
-    const joined = (kind & POINT_JOINED) !== 0;
-    const bare = kind & ~POINT_JOINED;
     if (bare === POINT_ATOMIC) {
       this.#park(c, bare, -1, 0, 0);
       return;
     }
-    if (!this.#isShared(c, granule, address, bare)) {
+    if (!this.#finest && !this.#isShared(c, granule, address, bare)) {
+      if (!isPart) this.#step.points++;
       if (++this.#quiet > MOST_QUIET) throw new Error(`CPU ${this.cpus[c]?.program.name} runs in a circle`);
       return;
     }
     // Before the first step there is none that it could be part of.
-    if (this.#resumed && (joined || this.#isDelivery(c, address, bare))) this.#touch(granule, bare);
-    else this.#park(c, bare, granule, address & 7, 0);
+    if (isPart && (this.#resumed || this.#finest)) {
+      if (this.#finest) this.#step.accesses.push(address, bare);
+      this.#touch(granule, bare);
+    } else this.#park(c, bare, granule, address & 7, 0);
   }
 
   #choose(n: number): number {
@@ -269,6 +298,7 @@ export class Machine implements LitmusHost {
     if (this.#rewinding) {
       this.#rewinding = false;
       this.#asyncify.asyncify_stop_rewind();
+      this.#step.points++;
       return this.#choice;
     }
     this.#park(this.#running, POINT_CHOICE, -1, 0, n);

@@ -12,6 +12,7 @@
 // `depthFirst` says that it met one, and the caller searches without them.
 
 import type { Futures } from './futures.ts';
+import { DEADLOCK } from './invariants.ts';
 import { choicesOf, type Effect, type Local, type StateSpace } from './space.ts';
 import { type Fingerprints, Visited } from './visited.ts';
 
@@ -38,7 +39,7 @@ export interface Found {
   states: number;
   transitions: number;
   /** Why it ended early, if it did. */
-  stopped: 'states' | 'transitions' | 'time' | 'memory' | 'cancelled' | undefined;
+  stopped: 'states' | 'transitions' | 'time' | 'memory' | 'cancelled' | 'sampled' | 'preemptions' | undefined;
   /** Bytes of the set of visited states, and the bound of the probability that it left one out. */
   visitedBytes: number;
   omission: number;
@@ -90,6 +91,18 @@ export class Search {
     return true;
   }
 
+  /** Adds a state to `visited`, where it is another with other numbers beside it. */
+  meet(visited: Visited, state: Uint32Array, ...beside: readonly number[]): void {
+    const { cpus, width, granules } = this.#space;
+    const prints = [0, 0, 0];
+    this.#print(state, 0, prints);
+    for (let slot = cpus; slot < cpus + granules.length; slot++) {
+      if (state[slot] !== 0) this.#mix(slot, state[slot] as number, prints);
+    }
+    for (const [n, number] of beside.entries()) this.#mix(width + n, number, prints);
+    visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
+  }
+
   /** `sleep`: with sleep sets; `found.cyclic` then says that the result is none, for the state space has a cycle. */
   depthFirst(initial: Uint32Array, reduce: boolean, sleep: boolean, limits: Limits, watch: Watch): Found {
     const { width, cpus, locals } = this.#space;
@@ -132,7 +145,7 @@ export class Search {
 
       const effect = this.#step(states, at, c, choice);
       found.transitions++;
-      if (effect.fails !== 0) this.#violated(found, effect.fails, () => this.#moves(frames, depth));
+      if (effect.fails !== 0) violatedBy(found, effect.fails, () => this.#moves(frames, depth));
       if ((found.transitions & (TICK - 1)) === 0) {
         found.stopped = over(found, visited, limits, watch);
         if (found.stopped !== undefined) break;
@@ -178,7 +191,7 @@ export class Search {
     return found;
   }
 
-  /** All states by distance, until `missing` (numbers of invariants; DEADLOCK) is empty: what is found, here or by `watch`, leaves it. */
+  /** All states by distance, until `missing` (invariants by number) is empty: what is found, here or by `watch`, leaves it. */
   breadthFirst(initial: Uint32Array, missing: Set<number>, limits: Limits, watch: Watch): Found {
     const { width, cpus, locals } = this.#space;
     const visited = new Visited();
@@ -219,7 +232,7 @@ export class Search {
           const effect = this.#space.step(state, at, c, choice);
           found.transitions++;
           if (effect.fails !== 0) {
-            this.#violated(found, effect.fails, () => path(number, { cpu: c, choice }));
+            violatedBy(found, effect.fails, () => path(number, { cpu: c, choice }));
             for (let n = 0; n < 32; n++) if ((effect.fails & (1 << n)) !== 0) missing.delete(n);
             if (missing.size === 0) break search;
           }
@@ -336,12 +349,6 @@ export class Search {
     this.#futures.noteLocal(locals[effect.local] as Local);
   }
 
-  #violated(found: Found, fails: number, moves: () => Move[]): void {
-    for (let n = 0; n < 32; n++) {
-      if ((fails & (1 << n)) !== 0 && !found.violations.has(n)) found.violations.set(n, moves());
-    }
-  }
-
   /** The moves of the path from frame 0 to frame `last`. */
   #moves(frames: Int32Array, last: number): Move[] {
     const moves: Move[] = [];
@@ -391,9 +398,6 @@ export class Search {
   }
 }
 
-/** In the set of what `breadthFirst` looks for: that no CPU may run on. */
-export const DEADLOCK = 32;
-
 const FRAME = 8;
 const LEFT = 0;
 const REST = 1;
@@ -414,7 +418,14 @@ function collide(a: Effect, b: Effect): boolean {
   return false;
 }
 
-function fresh(): Found {
+/** Notes invariants, a bit each, as violated at the end of `moves`. */
+export function violatedBy(found: Found, fails: number, moves: () => Move[]): void {
+  for (let n = 0; n < 32; n++) {
+    if ((fails & (1 << n)) !== 0 && !found.violations.has(n)) found.violations.set(n, moves());
+  }
+}
+
+export function fresh(): Found {
   return {
     violations: new Map(),
     deadlock: undefined,
@@ -428,7 +439,8 @@ function fresh(): Found {
   };
 }
 
-function over(found: Found, visited: Visited, limits: Limits, watch: Watch): Found['stopped'] {
+/** Why the search is to end here, if it is. */
+export function over(found: Found, visited: Visited, limits: Limits, watch: Watch): Found['stopped'] {
   if (watch.tick(visited.size, found.transitions)) return 'cancelled';
   if (visited.size > limits.states) return 'states';
   if (found.transitions > limits.transitions) return 'transitions';

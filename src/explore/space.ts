@@ -57,6 +57,8 @@ export interface Effect {
   readonly values: readonly number[];
   /** Invariants violated, a bit each. */
   readonly fails: number;
+  /** Scheduling points it passed, those at private words too. */
+  readonly points: number;
   /** All shared slots it touched; the first is that of its access, if it has one. */
   readonly touched: readonly number[];
   readonly wrote: readonly boolean[];
@@ -79,6 +81,8 @@ export class StateSpace {
   /** What is in memory: numbers of values by slot, local states by CPU. */
   readonly #memory: number[] = [];
   readonly #loaded: number[] = [];
+  /** Of each CPU, how many scheduling points it passes before its first step. */
+  readonly begun: number[] = [];
   /** How often the machine ran. */
   runs = 0;
   /** Invariants that programs violate before their first step, a bit each. */
@@ -98,6 +102,7 @@ export class StateSpace {
       const step = this.machine.begin(c);
       if (step.granules.length > 0) throw new Error('a program accesses shared words before its first step');
       this.failsAtOnce |= step.fails;
+      this.begun[c] = step.points;
       state[c] = this.#intern(c, step).number;
     }
     return state;
@@ -173,9 +178,9 @@ export class StateSpace {
       slots.push(slot);
       values.push(value);
     }
-    const { fails, written } = step;
+    const { fails, points, written } = step;
     const wrote = written.slice();
-    const effect: Effect = { local: this.#intern(c, step).number, slots, values, fails, touched, wrote };
+    const effect: Effect = { local: this.#intern(c, step).number, slots, values, fails, points, touched, wrote };
     // The way to it: the choice if there is one, then each slot in order of touch.
     let node: Node = local.root;
     const way = local.kind === POINT_CHOICE ? [-1, ...touched] : touched;

@@ -65,6 +65,14 @@ export interface Instance {
   readonly symbols: readonly bigint[];
   readonly mms: ReadonlyMap<string, number>;
   readonly pages: ReadonlyMap<string, InstancePage>;
+  readonly files: ReadonlyMap<string, number>;
+  readonly vmas: ReadonlyMap<string, number>;
+  readonly words: ReadonlyMap<string, number>;
+  readonly locks: ReadonlyMap<string, number>;
+  /** PFNs. */
+  readonly frames: ReadonlyMap<string, number>;
+  /** Of a u64 for each frame of RAM, the mm that owns it; 0 if no frame has an owner. */
+  readonly owners: number;
   /** Addresses of the counts of flushes that are owed, one for each mm. */
   readonly flushPending: readonly number[];
 }
@@ -151,7 +159,20 @@ class Builder {
     const symbols = this.#program.symbols.map((symbol) => this.#resolve(symbol, cpus));
     for (const cpu of cpus) this.#load(cpu, symbols);
     const flushPending = [...this.#mms.values()].map((mm) => mm + MM_FLUSH_PENDING);
-    return { program: this.#program, cpus, symbols, mms: this.#mms, pages: this.#pages, flushPending };
+    return {
+      program: this.#program,
+      cpus,
+      symbols,
+      mms: this.#mms,
+      pages: this.#pages,
+      files: this.#files,
+      vmas: this.#vmas,
+      words: this.#words,
+      locks: this.#locks,
+      frames: this.#frames,
+      owners: this.#owners,
+      flushPending,
+    };
   }
 
   private get core(): CoreExports {

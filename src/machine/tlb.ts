@@ -455,7 +455,7 @@ function scopeBits({ global = true, structures = 'all' }: Scope): number {
 }
 
 /** Reads a tag as assembly/assoc.ts packs it. */
-function decodeTag(tag: bigint): { va: VirtualAddress; sizeBytes: number; asid: AsidTag | 'global' } {
+export function decodeTag(tag: bigint): { va: VirtualAddress; sizeBytes: number; asid: AsidTag | 'global' } {
   const marked = tag & MARKED;
   const marker = marked & -marked;
   const va = ((marked ^ marker) & PAGES) as VirtualAddress;
