@@ -2,6 +2,7 @@
 
 import { FRAME_SHIFT } from "../layout";
 import { X86_64 } from "../pte/x86_64";
+import { X86_RW } from "../pte/x86_64_bits";
 import { Block, Code } from "./block";
 import {
   PTE_CLEAR_SOFT_DIRTY,
@@ -40,7 +41,8 @@ export abstract class Pte {
   private static ask(which: u32, pte: u64): u64 {
     const format = changetype<X86_64>(0);
     if (which == PTE_PRESENT) return <u64>format.ptePresent(pte);
-    if (which == PTE_WRITE) return <u64>format.pteWrite(pte);
+    // Not pteWrite(): Dirty without RW is no shadow stack here, but what a processor without them leaves that does not re-check W.
+    if (which == PTE_WRITE) return (pte >> X86_RW) & 1;
     if (which == PTE_DIRTY) return <u64>format.pteDirty(pte);
     if (which == PTE_YOUNG) return <u64>format.pteYoung(pte);
     if (which == PTE_SOFT_DIRTY) return <u64>format.pteSoftDirty(pte);
