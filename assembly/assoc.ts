@@ -174,6 +174,12 @@ export abstract class Sequence {
     if (changetype<S>(0).shared) Point.at(block + TLB_SEQUENCE, POINT_LOAD);
   }
 
+  /** The owner changes an entry within a step that it began elsewhere. */
+  @inline
+  static join<S>(block: usize): void {
+    if (changetype<S>(0).shared) Point.quiet(block + TLB_SEQUENCE, POINT_UPDATE);
+  }
+
   /** The scheduling point of a fill. */
   @inline
   static change<S>(block: usize): void {

@@ -1,65 +1,42 @@
-// A simulated CPU: user loads, stores and exchanges through its TLB, and the interrupts that ask it to invalidate.
+// A simulated CPU: its block, its user accesses, its modes, and which mm it runs.
 //
-// Guarantees: an access is what hardware does, in steps that those of other CPUs fall between (LOOK, WALK, ADSET, DATA):
-// look up; on a miss walk, set A, fill; for the first store through an entry set D in the PTE, by the rule of the dirty-bit machine;
-// load or store the word in the frame the entry named. Interrupts are taken between accesses only, so an acknowledged invalidation means
-// that no access through the entry is in flight (Intel SDM vol. 3A, 4.10.5; Linux flush_tlb_func).
+// One agent at a time runs a CPU, and all that it needs is the block. In user mode it answers interrupts between any two accesses; outside
+// user mode it makes no user access, so a request may wait until it returns, and nobody waits for it: what a kernel path does
+// with a TLB is not seen. A kernel path that makes a user access enters user mode for it.
 //
-// One agent at a time runs a CPU. In user mode it answers interrupts between any two accesses; outside user mode it makes no user
-// access, so a request may wait until it returns, and nobody waits for it: what a kernel path does with a TLB is not seen.
-//
-// Not modelled: accesses across a page boundary, access sizes other than 8 bytes, caches and store buffers.
+// Everything that the hardware does unasked in kernel mode (`speculate`) is bracketed in the same way: a walk is under way in user mode only.
 
 import {
-  ACCESS_EXECUTE,
-  ACCESS_READ,
-  ACCESS_TOUCH,
-  ACCESS_USER,
-  ACCESS_WRITE,
+  BUILD_EXPLORE,
   CONTROL_CPUS,
   CPU_ASID,
   CPU_BYTES,
+  CPU_FAULT_VA,
   CPU_FAULTS,
   CPU_GENERATION,
+  CPU_HARDWARE,
   CPU_ID,
   CPU_LAZY,
   CPU_MACHINE,
   CPU_MM,
   CPU_MODE,
-  CPU_PENDING,
+  CPU_PREFETCH,
   CPU_TLB,
-  DONE,
-  FAULTED,
-  MACHINE_BLIND,
-  MACHINE_LAZY_LOST,
+  HW_BROADCAST,
   MACHINE_LAZY_WB,
-  MACHINE_NOWCHECK,
-  MACHINE_SWDIRTY,
   MODE_KERNEL,
   MODE_USER,
-  RESULT_DIRTY,
-  RESULT_LEVEL_SHIFT,
-  RESULT_MAPPED,
-  RESULT_NO_EXECUTE,
-  RESULT_SHIFT,
-  RESULT_USER,
-  RESULT_WRITABLE,
+  SCOPE_GLOBAL,
 } from "./layout";
-import { Agent } from "./agent";
-import { Own } from "./assoc";
+import { Access } from "./access";
+import { Broadcast, Own } from "./assoc";
 import { Shared } from "./atomic";
-import { Frames } from "./frame";
+import { WriteBack } from "./dirty";
 import { Heap } from "./heap";
 import { Interrupts } from "./interrupt";
 import { Mm } from "./mm/mm";
-import { Entry } from "./pte/entry";
-import { Rcu } from "./rcu";
 import { Silent, Tlb } from "./tlb";
-import { Place, Walk } from "./walk";
-
-const WRITABLE: u64 = (<u64>RESULT_WRITABLE) << RESULT_SHIFT;
-const DIRTY: u64 = (<u64>RESULT_DIRTY) << RESULT_SHIFT;
-const MAPPED: u64 = (<u64>RESULT_MAPPED) << RESULT_SHIFT;
+import { Walker } from "./walker";
 
 export abstract class Cpu {
   /** CPU `id`, 0 to 63, with `tlb` and a dirty-bit machine (MACHINE_*); it runs no mm. 0 if no heap is left. */
@@ -110,113 +87,85 @@ export abstract class Cpu {
     return load<u32>(cpu, CPU_ASID);
   }
 
-  // ---- one user access; each returns DONE or FAULTED, what was read in the agent's reply block
+  /** Do others invalidate in its TLB? */
+  @inline
+  static broadcast(cpu: usize): bool {
+    return (load<u32>(cpu, CPU_HARDWARE) & HW_BROADCAST) != 0;
+  }
+
+  /** What the hardware does unasked (HW_*). HW_SPECULATE goes for the page at `prefetch`, or if that is 0 for the one of the access to come. */
+  static setHardware(cpu: usize, hardware: u32, prefetch: u64): void {
+    store<u32>(cpu, hardware, CPU_HARDWARE);
+    store<u64>(cpu, prefetch, CPU_PREFETCH);
+  }
+
+  // ---- one user access (access.ts); each returns DONE or FAULTED, what was read in the agent's reply block
 
   static load<F>(cpu: usize, va: u64): u32 {
-    const word = Cpu.translate<F>(cpu, va, ACCESS_READ | ACCESS_USER);
-    if (word == 0) return FAULTED;
-    store<u64>(Agent.reply(), Shared.load<u64>(word));
-    return DONE;
+    return Cpu.broadcast(cpu) ? Access.load<F, Broadcast>(cpu, va) : Access.load<F, Own>(cpu, va);
+  }
+
+  static fetch<F>(cpu: usize, va: u64): u32 {
+    return Cpu.broadcast(cpu) ? Access.fetch<F, Broadcast>(cpu, va) : Access.fetch<F, Own>(cpu, va);
   }
 
   static store<F>(cpu: usize, va: u64, value: u64): u32 {
-    const word = Cpu.translate<F>(cpu, va, ACCESS_WRITE | ACCESS_USER);
-    if (word == 0) return FAULTED;
-    Shared.store<u64>(word, value);
-    return DONE;
+    return Cpu.broadcast(cpu) ? Access.store<F, Broadcast>(cpu, va, value) : Access.store<F, Own>(cpu, va, value);
   }
 
   static exchange<F>(cpu: usize, va: u64, value: u64): u32 {
-    const word = Cpu.translate<F>(cpu, va, ACCESS_WRITE | ACCESS_USER);
-    if (word == 0) return FAULTED;
-    store<u64>(Agent.reply(), Shared.exchange<u64>(word, value));
-    return DONE;
+    return Cpu.broadcast(cpu) ? Access.exchange<F, Broadcast>(cpu, va, value) : Access.exchange<F, Own>(cpu, va, value);
   }
 
-  /** LOOK, WALK and ADSET: the linear address of the word that DATA will access, or 0 after a fault. */
+  /** LOOK, WALK and ADSET: the linear address of the word, after whose access the caller says `complete`; 0 after a fault. */
   static translate<F>(cpu: usize, va: u64, access: u32): usize {
-    const tlb = Cpu.tlb(cpu);
-    const asid = Cpu.asid(cpu);
-    const fetch: u32 = (access & ACCESS_EXECUTE) != 0 ? 1 : 0;
-    const write = (access & ACCESS_WRITE) != 0;
-    while (true) {
-      Cpu.takeInterrupts(cpu);
-      const entry = Tlb.lookUp<Own>(tlb, va, asid, fetch);
-      if (entry == 0) {
-        if (!Cpu.fill<F>(cpu, va, access, fetch)) return Cpu.fault(cpu, va);
-        continue;
-      }
-      const result = Tlb.resultAt(tlb, entry, va);
-      if (!Cpu.allows(result, access)) return Cpu.fault(cpu, va);
-      if (write && (result & DIRTY) == 0 && !Cpu.setDirty<F>(cpu, entry)) return Cpu.fault(cpu, va);
-      const page = Frames.backing(result & 0x000ffffffffff000);
-      return page == 0 ? Cpu.fault(cpu, va) : page + <usize>(va & 0xff8);
-    }
+    if (Cpu.broadcast(cpu)) return Access.translate<F, Broadcast>(cpu, va, access);
+    return Access.translate<F, Own>(cpu, va, access);
   }
 
-  @inline
-  private static allows(result: u64, access: u32): bool {
-    const flags = <u32>(result >> RESULT_SHIFT);
-    if ((flags & RESULT_USER) == 0) return false;
-    if ((access & ACCESS_EXECUTE) != 0) return (flags & RESULT_NO_EXECUTE) == 0;
-    return (access & ACCESS_WRITE) == 0 || (flags & RESULT_WRITABLE) != 0;
+  /** The access that `translate` began is performed: in the step of DATA. */
+  static complete(cpu: usize): void {
+    if (Cpu.broadcast(cpu)) Access.complete<Broadcast>(cpu);
   }
 
-  /** WALK: reads the tables, sets A, takes the entry into the TLB. False if the walk faults; results that deny are not cached. */
-  static fill<F>(cpu: usize, va: u64, access: u32, fetch: u32): bool {
-    const space = Mm.space(Cpu.mm(cpu));
-    const tlb = Cpu.tlb(cpu);
-    Rcu.readLock();
-    const begun = Tlb.begin<Own>(tlb);
-    let result = Walk.access<F>(space, va, (access & ~ACCESS_WRITE) | ACCESS_READ | ACCESS_TOUCH);
-    // Without hardware D an entry is writable only if it was dirty when it was filled: the handler sets D (arm64 without DBM, Svade).
-    if (load<u32>(cpu, CPU_MACHINE) == MACHINE_SWDIRTY && (result & DIRTY) == 0) result &= ~WRITABLE;
-    const good = (result & MAPPED) != 0 && Cpu.allows(result, access);
-    if (good) {
-      const slot = Place.slot(Walk.seek<F>(space, va, 0));
-      const global = slot != 0 && changetype<F>(0).pteGlobal(Entry.load<F>(slot));
-      Tlb.fill<Own>(tlb, va, Cpu.asid(cpu), fetch, global, result, slot, begun);
-    }
-    Rcu.readUnlock();
-    return good;
+  // ---- what the hardware does unasked, when the caller says
+
+  /** SPEC: a walk for a load of `va` that no access needs. */
+  static speculate(cpu: usize, va: u64): void {
+    const user = load<u32>(cpu, CPU_MODE) == MODE_USER;
+    if (!user) Cpu.enterUser(cpu);
+    if (Cpu.broadcast(cpu)) {
+      Access.begin<Broadcast>(cpu);
+      Walker.speculate<Broadcast>(cpu, va);
+      Access.complete<Broadcast>(cpu);
+    } else Walker.speculate<Own>(cpu, va);
+    if (!user) Cpu.leaveUser(cpu);
+  }
+
+  /** The entries for `va` go, the tables on the way stay. */
+  static evict(cpu: usize, va: u64): void {
+    const scope = SCOPE_GLOBAL;
+    if (Cpu.broadcast(cpu)) Tlb.dropAt<Broadcast, Silent>(Cpu.tlb(cpu), va, Cpu.asid(cpu), scope);
+    else if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) {
+      Tlb.dropAt<Own, WriteBack>(Cpu.tlb(cpu), va, Cpu.asid(cpu), scope);
+    } else Tlb.dropAt<Own, Silent>(Cpu.tlb(cpu), va, Cpu.asid(cpu), scope);
   }
 
   /**
-   * ADSET, by the machine: whether the store may go on. The PTE is re-read and changed in one locked step; `recheck` needs it present and
-   * writable still (x86 with shadow stacks, arm64 HAFDBS, Svadu), `nowcheck` present only (x86 before them), `blind` changes whatever
-   * stands there (the stray updates of Knights Landing), the lazy ones only the entry.
+   * Sees to it that the next access to `va` walks: a fence of this CPU alone. Of use after a fault that was none (flush_tlb_fix_spurious_fault,
+   * update_mmu_cache), where the hardware caches what is not present; elsewhere the fault has done that.
    */
-  private static setDirty<F>(cpu: usize, entry: usize): bool {
-    const format = changetype<F>(0);
-    const machine = load<u32>(cpu, CPU_MACHINE);
-    const slot = Tlb.slot(entry);
-    const result = Tlb.result(entry);
-    if (machine == MACHINE_BLIND) Shared.or<u64>(slot, format.touch(0, true));
-    else if (machine != MACHINE_LAZY_LOST && machine != MACHINE_LAZY_WB) {
-      while (true) {
-        const pte = Entry.load<F>(slot);
-        const level = <i32>(result >> (RESULT_SHIFT + RESULT_LEVEL_SHIFT)) & 7;
-        const rights = format.narrow(format.allRights, pte);
-        const writable = (format.flags(pte, rights, level) & RESULT_WRITABLE) != 0;
-        if (!format.present(pte) || !(writable || machine == MACHINE_NOWCHECK)) return false;
-        if (Entry.replace<F>(slot, pte, format.touch(pte, true))) break;
-      }
-    }
-    Tlb.setResult(entry, result | DIRTY);
-    return true;
-  }
-
-  /** The entry for the address is gone when the handler runs (SDM 4.10.4.1). */
-  private static fault(cpu: usize, va: u64): usize {
-    Tlb.dropFaulted<Own, Silent>(Cpu.tlb(cpu), va, Cpu.asid(cpu));
-    store<u64>(cpu, load<u64>(cpu, CPU_FAULTS) + 1, CPU_FAULTS);
-    return 0;
+  static fence(cpu: usize, va: u64): void {
+    if (Cpu.broadcast(cpu)) Access.drop<Broadcast>(cpu, va);
+    else Access.drop<Own>(cpu, va);
   }
 
   // ---- modes and interrupts
 
   /** From here on requests wait for this CPU to answer. */
   static enterUser(cpu: usize): void {
+    // The fault that it comes from, if from one, is dealt with, and no part of a state any more.
+    if (BUILD == BUILD_EXPLORE) memory.fill(cpu + CPU_FAULT_VA, 0, CPU_FAULTS - CPU_FAULT_VA);
     Shared.exchange<u32>(cpu + CPU_MODE, MODE_USER);
     Cpu.takeInterrupts(cpu);
   }
@@ -264,6 +213,6 @@ export abstract class Cpu {
 
   @inline
   static takeInterrupts(cpu: usize): void {
-    if (Shared.load<u64>(cpu + CPU_PENDING) != 0) Interrupts.take(cpu);
+    Interrupts.poll(cpu);
   }
 }

@@ -798,6 +798,11 @@ export function createCpu(id: u32, tlb: usize, machine: u32): usize {
   return Cpu.create(id, tlb, machine);
 }
 
+/** What the hardware does unasked (HW_*) and for which page (Cpu.setHardware). */
+export function setHardware(cpu: usize, hardware: u32, prefetch: u64): void {
+  Cpu.setHardware(cpu, hardware, prefetch);
+}
+
 export function freeCpu(cpu: usize): void {
   Cpu.free(cpu);
 }
@@ -822,6 +827,21 @@ export function leaveLazy(cpu: usize): bool {
   return Cpu.leaveLazy(cpu);
 }
 
+/** The hardware fetches a translation of `va` that nobody asked for. */
+export function speculate(cpu: usize, va: u64): void {
+  Cpu.speculate(cpu, va);
+}
+
+/** The hardware drops the translation of `va`. */
+export function evict(cpu: usize, va: u64): void {
+  Cpu.evict(cpu, va);
+}
+
+/** After a spurious fault: this CPU walks anew for `va`. */
+export function fence(cpu: usize, va: u64): void {
+  Cpu.fence(cpu, va);
+}
+
 /** Between two user accesses: answers what is pending. */
 export function takeInterrupts(cpu: usize): void {
   Cpu.takeInterrupts(cpu);
@@ -831,6 +851,12 @@ export function takeInterrupts(cpu: usize): void {
 export function userLoad(cpu: usize, va: u64): u32 {
   if (la57(Mm.space(Cpu.mm(cpu)))) return Cpu.load<X86_64_LA57>(cpu, va);
   return Cpu.load<X86_64>(cpu, va);
+}
+
+/** As `userLoad`, an instruction fetch. */
+export function userFetch(cpu: usize, va: u64): u32 {
+  if (la57(Mm.space(Cpu.mm(cpu)))) return Cpu.fetch<X86_64_LA57>(cpu, va);
+  return Cpu.fetch<X86_64>(cpu, va);
 }
 
 export function userStore(cpu: usize, va: u64, value: u64): u32 {

@@ -15,12 +15,15 @@
 
 import {
   CPU_ASID,
+  CPU_AVOIDED,
+  CPU_FULL,
   CPU_GENERATION,
   CPU_ID,
   CPU_INTERRUPTS,
   CPU_LAZY,
   CPU_MACHINE,
   CPU_MM,
+  CPU_PARTIAL,
   CPU_PENDING,
   CPU_REQUESTS,
   CPU_TLB,
@@ -36,16 +39,13 @@ import {
   REQUEST_SEVERAL,
   REQUEST_STATE,
   REQUEST_STRIDE,
-  RESULT_DIRTY,
-  RESULT_SHIFT,
   SCOPE_GLOBAL,
   SCOPE_STRUCTURES,
 } from "./layout";
 import { Count, Own } from "./assoc";
 import { Shared } from "./atomic";
+import { WriteBack } from "./dirty";
 import { Mm } from "./mm/mm";
-import { Entry } from "./pte/entry";
-import { X86_64 } from "./pte/x86_64";
 import { Silent, Tlb } from "./tlb";
 
 export abstract class Interrupts {
@@ -69,6 +69,12 @@ export abstract class Interrupts {
     const p = Interrupts.slot(cpu, sender) + REQUEST_STATE;
     let state = Shared.load<u32>(p);
     while (state != REQUEST_IDLE) state = Shared.awaitChange<u32>(p, state);
+  }
+
+  /** Between two accesses: answers what is pending, if anything is. */
+  @inline
+  static poll(cpu: usize): void {
+    if (Shared.load<u64>(cpu + CPU_PENDING) != 0) Interrupts.take(cpu);
   }
 
   /** Answers all that is pending. The agent that runs `cpu` calls, between two accesses. */
@@ -102,12 +108,16 @@ export abstract class Interrupts {
   static flush(cpu: usize, first: u64, last: u64, stride: u32, generation: u64): void {
     const mm = <usize>load<u32>(cpu, CPU_MM);
     const current = load<u64>(cpu, CPU_GENERATION);
-    if (generation <= current) return;
+    if (generation <= current) {
+      Count.one(cpu + CPU_AVOIDED);
+      return;
+    }
     const latest = Mm.tlbGen(mm);
     if (stride == REQUEST_ALL || generation != current + 1 || generation != latest) {
       Interrupts.catchUp(cpu);
       return;
     }
+    Count.one(cpu + CPU_PARTIAL);
     const tlb = <usize>load<u32>(cpu, CPU_TLB);
     const asid = load<u32>(cpu, CPU_ASID);
     const scope = SCOPE_GLOBAL | SCOPE_STRUCTURES;
@@ -121,6 +131,7 @@ export abstract class Interrupts {
   static catchUp(cpu: usize): void {
     const mm = <usize>load<u32>(cpu, CPU_MM);
     const latest = mm == 0 ? 0 : Mm.tlbGen(mm);
+    Count.one(cpu + CPU_FULL);
     const tlb = <usize>load<u32>(cpu, CPU_TLB);
     const asid = load<u32>(cpu, CPU_ASID);
     if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) Tlb.invalidateAsid<Own, WriteBack>(tlb, asid);
@@ -131,7 +142,8 @@ export abstract class Interrupts {
   private static answer(cpu: usize, request: usize): void {
     const mm = <usize>load<u32>(cpu, CPU_MM);
     if (mm == 0 || Shared.quietLoad<u32>(request + REQUEST_MM) != <u32>mm) return;
-    if (Shared.load<u32>(cpu + CPU_LAZY) != 0) {
+    // Its own word, which nobody else writes.
+    if (load<u32>(cpu, CPU_LAZY) != 0) {
       // It runs a kernel thread and keeps the mm for later: it gives it up instead (switch_mm(init_mm)).
       Mm.clearCpu(mm, load<u32>(cpu, CPU_ID));
       Interrupts.catchUp(cpu);
@@ -147,23 +159,5 @@ export abstract class Interrupts {
   @inline
   private static slot(cpu: usize, sender: u32): usize {
     return cpu + CPU_REQUESTS + <usize>sender * REQUEST_BYTES;
-  }
-}
-
-/** `lazy-wb`: a D that stood only in the entry reaches a PTE that is still present when the entry goes. */
-class WriteBack {
-  @inline
-  get listens(): bool {
-    return true;
-  }
-
-  dropped(_block: usize, _tag: u64, result: u64, slot: usize): void {
-    if (((result >> RESULT_SHIFT) & RESULT_DIRTY) == 0 || slot == 0) return;
-    const format = changetype<X86_64>(0);
-    while (true) {
-      const pte = Entry.load<X86_64>(slot);
-      if (!format.present(pte)) return;
-      if (Entry.replace<X86_64>(slot, pte, format.touch(pte, true))) return;
-    }
   }
 }

@@ -307,14 +307,43 @@ export const CPU_TLB = 4; //         u32   TLB_*
 export const CPU_MACHINE = 8; //     u32   MACHINE_*: what sets D
 export const CPU_MM = 12; //         u32   the mm whose tables it walks; 0: none
 export const CPU_ASID = 16; //       u32   its tag in the TLB
+export const CPU_HARDWARE = 20; //   u32   HW_*
 export const CPU_GENERATION = 24; // u64   up to which of that mm's flushes the TLB is current
-export const CPU_FAULTS = 32; //     u64
-export const CPU_INTERRUPTS = 40; // u64   requests answered
+export const CPU_PREFETCH = 32; //   u64   HW_SPECULATE: the page that it goes for; 0: that of the access to come
 export const CPU_MODE = 64; //       u32   MODE_*
 export const CPU_LAZY = 68; //       u32   1: it runs a kernel thread and keeps the mm for later (is_lazy)
+export const CPU_IN_FLIGHT = 72; //  u32   HW_BROADCAST: odd while an access may have been translated and is not performed
 export const CPU_PENDING = 128; //   u64   senders whose slot is to be looked at
 export const CPU_REQUESTS = 192; //  REQUEST_BYTES for each sender
-export const CPU_BYTES = 2752; //    CPU_REQUESTS + 64 * REQUEST_BYTES
+//                                         what the last fault was:
+export const CPU_FAULT_VA = 2752; //     u64   address, all its bits
+export const CPU_FAULT_ACCESS = 2760; // u32   ACCESS_*
+export const CPU_FAULT_CAUSE = 2764; //  u32   FAULT_*; 0: none since it entered user mode
+export const CPU_FAULT_LEVEL = 2768; //  u32   level of the entry that it was about
+export const CPU_FAULT_CODE = 2772; //   u32   the architecture's error code
+export const CPU_FAULT_CACHED = 2776; // u32   1: a TLB entry said so, which may have been stale
+//                                         counters, none of them in the explore build:
+export const CPU_FAULTS = 2784; //       u64
+export const CPU_WALKS = 2792; //        u64   walks, those that speculate among them
+export const CPU_SPECULATIONS = 2800; // u64   fills that no access asked for
+export const CPU_EVICTIONS = 2808; //    u64   entries dropped that nobody asked for
+export const CPU_FLUSHES = 2816; //      u64   flushes that it asked for
+export const CPU_SENT = 2824; //         u64   requests sent to others
+export const CPU_INTERRUPTS = 2832; //   u64   requests of others answered
+export const CPU_FULL = 2840; //         u64   invalidations of all of an mm
+export const CPU_PARTIAL = 2848; //      u64   invalidations of a range
+export const CPU_AVOIDED = 2856; //      u64   flushes that found its TLB current already
+export const CPU_STRAYS = 2864; //       u32   chaos and explore: 1 once a walk read a table that was freed
+//                                         the walk that is under way:
+export const CPU_WALK_SLOT = 2880; //    u32   linear address of the leaf entry
+export const CPU_WALK_GLOBAL = 2884; //  u32   1: it is a global one
+export const CPU_WALK_TABLES = 2888; //  (u64 table, u64 rights) × 5  by level of the entry that refers to it; 0: not met
+export const CPU_BYTES = 2968;
+
+export const HW_EVICT = 1; //      may drop any entry at any time
+export const HW_SPECULATE = 2; //  may fill one that no access needs
+export const HW_NEGATIVE = 4; //   caches what is not present, and a fault drops nothing (RISC-V without Svvptc)
+export const HW_BROADCAST = 8; //  others invalidate in its TLB (arm64 TLBI, x86 INVLPGB)
 
 export const REQUEST_MM = 0; //          u32
 export const REQUEST_STRIDE = 4; //      u32   log2 of the step, or REQUEST_ALL

@@ -56,6 +56,11 @@ export abstract class Pwc {
    */
   static fill<S>(block: usize, va: u64, asid: u32, level: u32, table: u64, rights: u64, begun: u64): bool {
     Sequence.change<S>(block);
+    return Pwc.put<S>(block, va, asid, level, table, rights, begun);
+  }
+
+  /** As `fill`, within a step that the caller began. */
+  static put<S>(block: usize, va: u64, asid: u32, level: u32, table: u64, rights: u64, begun: u64): bool {
     const array = Pwc.array(block, level);
     if (array == 0) return false;
     const shift = Assoc.shift(block, level);
@@ -67,8 +72,20 @@ export abstract class Pwc {
     return false;
   }
 
+  /** Has this CPU one at all? */
   @inline
-  private static array(block: usize, level: u32): usize {
+  static any(block: usize): bool {
+    return (
+      (load<u64>(block, TLB_STRUCTURES) |
+        load<u64>(block, TLB_STRUCTURES + 8) |
+        load<u64>(block, TLB_STRUCTURES + 16)) !=
+      0
+    );
+  }
+
+  /** The array for entries of `level`, or 0. */
+  @inline
+  static array(block: usize, level: u32): usize {
     return load<u32>(block + ((<usize>level) << 2), TLB_STRUCTURES);
   }
 }

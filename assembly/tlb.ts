@@ -180,10 +180,18 @@ export abstract class Tlb {
     return load<u32>(entry, ENTRY_HOST);
   }
 
-  /** Changes the flags of an entry that a look-up just returned: D was set, or only in the entry. The owner calls. */
-  @inline
-  static setResult(entry: usize, result: u64): void {
-    store<u64>(entry, result, ENTRY_RESULT);
+  /**
+   * The entry for `va` that a look-up returned says `result` from here on: D was set, or only in the entry. The owner calls. If another CPU
+   * dropped it meanwhile it stays dropped.
+   */
+  static rewrite<S>(tlb: usize, entry: usize, va: u64, result: u64): void {
+    Sequence.join<S>(tlb);
+    const tag = Assoc.tag(entry);
+    if (tag == 0) return;
+    const shift = Tag.shift(tag);
+    const piece = Tlb.piece(tlb, va, result, Tlb.pageLevel(result), shift);
+    store<u64>(entry, piece, ENTRY_RESULT);
+    store<u32>(entry, <u32>Tlb.hostOf(piece & PA_BITS, shift), ENTRY_HOST);
   }
 
   // ---- look-up and fill
@@ -213,6 +221,22 @@ export abstract class Tlb {
     if (second != 0) return Tlb.refill<S>(tlb, va, fetch, second, begun);
     Count.one(tlb + TLB_MISSES);
     return 0;
+  }
+
+  /** Is there an entry for data at `va`? Asks without using one. */
+  static holds(tlb: usize, va: u64, asid: u32): bool {
+    const space = Tag.asid(asid);
+    for (let level: u32 = 1; level <= 2; ++level) {
+      for (let size: u32 = 0; size < LEVELS; ++size) {
+        const array = <usize>load<u32>(Tlb.serving(tlb, 0, level, size));
+        if (array == 0) continue;
+        const shift = Assoc.shift(tlb, size);
+        const set = Assoc.set(array, va, shift);
+        if (Assoc.find(array, set, Tag.of(va, shift, space)) != 0) return true;
+        if (Assoc.find(array, set, Tag.of(va, shift, Tag.global)) != 0) return true;
+      }
+    }
+    return false;
   }
 
   /** To be called before the walk whose result `fill` will get. */
@@ -392,8 +416,12 @@ export abstract class Tlb {
    * 4.10.4.1). By the owner; no flush that somebody asked for.
    */
   static dropFaulted<S, V>(tlb: usize, va: u64, asid: u32): void {
+    Tlb.dropAt<S, V>(tlb, va, asid, SCOPE_GLOBAL | SCOPE_WAY);
+  }
+
+  /** The owner drops what it has for `va`; nobody asked for it. */
+  static dropAt<S, V>(tlb: usize, va: u64, asid: u32, scope: u32): void {
     Sequence.change<S>(tlb);
-    const scope = SCOPE_GLOBAL | SCOPE_WAY;
     if (Tlb.splintered(tlb)) Tlb.sweep<S, V, InRange>(tlb, Tag.asid(asid), va, va, 0, scope);
     else Tlb.dropPage<S, V>(tlb, va, Tag.asid(asid), scope);
   }
@@ -475,6 +503,14 @@ export abstract class Tlb {
       if (Assoc.tag(each) != 0) return each;
     }
     return 0;
+  }
+
+  /** Tells V of every translation as if it went; it stays. */
+  static tell<V>(tlb: usize): void {
+    for (let entry = Tlb.next(tlb, 0); entry != 0; entry = Tlb.next(tlb, entry)) {
+      if (load<u32>(Tlb.arrayOf(tlb, entry), ARRAY_LEVEL) == 0) continue;
+      changetype<V>(0).dropped(tlb, Assoc.tag(entry), Tlb.result(entry), Tlb.slot(entry));
+    }
   }
 
   static countValid(tlb: usize): u32 {

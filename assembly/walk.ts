@@ -32,7 +32,9 @@ import { Entry } from "./pte/entry";
 import { Space } from "./space";
 
 /** A walk that lost a race for an A or D bit: begin again. No result word looks like this. */
-const AGAIN: u64 = 0xffffffffffffffff;
+export const AGAIN: u64 = 0xffffffffffffffff;
+/** A level above all: the walk begins at the root. */
+const FROM_ROOT: i32 = 7;
 
 export abstract class Walk {
   /**
@@ -41,13 +43,31 @@ export abstract class Walk {
    */
   @inline
   static descend<F, V>(space: usize, va: u64, stop: i32, access: u32): u64 {
-    const format = changetype<F>(0);
-    const table = format.rootTable(Space.root(space));
+    const table = changetype<F>(0).rootTable(Space.root(space));
     const regime = Space.regime(space);
-    if (format.levels == 5) return Walk.at<F, V, Level4>(table, format.allRights, va, stop, access, regime);
-    if (format.levels == 4) return Walk.at<F, V, Level3>(table, format.allRights, va, stop, access, regime);
-    if (format.levels == 3) return Walk.at<F, V, Level2>(table, format.allRights, va, stop, access, regime);
-    return Walk.at<F, V, Level1>(table, format.allRights, va, stop, access, regime);
+    return Walk.resume<F, V>(0, FROM_ROOT, table, changetype<F>(0).allRights, va, stop, access, regime);
+  }
+
+  /**
+   * As `descend`, from `table` of level `from`, to which entries that leave the rights `above` led. A visitor that has fields stands at
+   * `visitor`.
+   */
+  @inline
+  static resume<F, V>(
+    visitor: usize,
+    from: i32,
+    table: u64,
+    above: u64,
+    va: u64,
+    stop: i32,
+    access: u32,
+    regime: usize,
+  ): u64 {
+    const levels = changetype<F>(0).levels;
+    if (levels == 5) return Walk.at<F, V, Level4>(visitor, from, table, above, va, stop, access, regime);
+    if (levels == 4) return Walk.at<F, V, Level3>(visitor, from, table, above, va, stop, access, regime);
+    if (levels == 3) return Walk.at<F, V, Level2>(visitor, from, table, above, va, stop, access, regime);
+    return Walk.at<F, V, Level1>(visitor, from, table, above, va, stop, access, regime);
   }
 
   /**
@@ -55,26 +75,41 @@ export abstract class Walk {
    * level with its shifts and masks as constants: measured, 13 ns instead of 22 for a walk of four levels in a loop.
    */
   @inline
-  static at<F, V, L>(table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
+  static at<F, V, L>(
+    self: usize,
+    from: i32,
+    table: u64,
+    above: u64,
+    va: u64,
+    stop: i32,
+    access: u32,
+    regime: usize,
+  ): u64 {
     const format = changetype<F>(0);
-    const visitor = changetype<V>(0);
+    const visitor = changetype<V>(self);
     const level = changetype<L>(0).number;
-    visitor.enter(table, level, format.index(va, level));
-    const page = Frames.backing(table);
-    if (page == 0) return visitor.unbacked(level);
-    const slot = page + format.offset(va, level);
-    const entry = Entry.load<F>(slot);
-    visitor.note(entry, level);
-    if (!format.present(entry)) return visitor.absent<F>(slot, level, access, regime);
-    const leaf = format.leaf(entry, level);
-    if (format.reserved(entry, level, leaf, regime) != 0) return visitor.reserved<F>(slot, level, access, regime);
-    const rights = format.narrow(above, entry);
-    if (leaf || level == stop) return visitor.arrive<F>(slot, entry, rights, level, va, access, regime);
-    if (visitor.touches) {
-      const touched = format.touch(entry, false);
-      if (touched != entry && !Entry.replace<F>(slot, entry, touched)) return AGAIN;
+    let next = table;
+    let rights = above;
+    if (level <= from) {
+      visitor.enter(table, level, format.index(va, level));
+      const page = Frames.backing(table);
+      if (page == 0) return visitor.unbacked(level);
+      const slot = page + format.offset(va, level);
+      const entry = Entry.load<F>(slot);
+      visitor.note(entry, level);
+      if (!format.present(entry)) return visitor.absent<F>(slot, level, access, regime);
+      const leaf = format.leaf(entry, level);
+      if (format.reserved(entry, level, leaf, regime) != 0) return visitor.reserved<F>(slot, level, access, regime);
+      rights = format.narrow(above, entry);
+      if (leaf || level == stop) return visitor.arrive<F>(slot, entry, rights, level, va, access, regime);
+      if (visitor.touches) {
+        const touched = format.touch(entry, false);
+        if (touched != entry && !Entry.replace<F>(slot, entry, touched)) return AGAIN;
+      }
+      next = format.table(entry);
+      visitor.follow(next, level, rights);
     }
-    return changetype<L>(0).below<F, V>(format.table(entry), rights, va, stop, access, regime);
+    return changetype<L>(0).below<F, V>(self, from, next, rights, va, stop, access, regime);
   }
 
   /** Where `va` leads, changing nothing: a result word. `access` 0 asks for the mapping, whoever may use it. */
@@ -123,6 +158,22 @@ export abstract class Walk {
     );
   }
 
+  /** FAULT_* of a result word that is not mapped. */
+  @inline
+  static cause(result: u64): u32 {
+    return <u32>(result >> FAULT_CAUSE_SHIFT) & 15;
+  }
+
+  @inline
+  static faultLevel(result: u64): u32 {
+    return <u32>(result >> FAULT_LEVEL_SHIFT) & 15;
+  }
+
+  @inline
+  static faultCode(result: u64): u32 {
+    return <u32>(result >> FAULT_CODE_SHIFT) & 0xffff;
+  }
+
   /** The result word of a leaf. */
   @inline
   static mapped<F>(entry: u64, rights: u64, level: i32, va: u64): u64 {
@@ -147,8 +198,8 @@ class Level4 {
   }
 
   @inline
-  below<F, V>(table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
-    return Walk.at<F, V, Level3>(table, above, va, stop, access, regime);
+  below<F, V>(self: usize, from: i32, table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
+    return Walk.at<F, V, Level3>(self, from, table, above, va, stop, access, regime);
   }
 }
 
@@ -159,8 +210,8 @@ class Level3 {
   }
 
   @inline
-  below<F, V>(table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
-    return Walk.at<F, V, Level2>(table, above, va, stop, access, regime);
+  below<F, V>(self: usize, from: i32, table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
+    return Walk.at<F, V, Level2>(self, from, table, above, va, stop, access, regime);
   }
 }
 
@@ -171,8 +222,8 @@ class Level2 {
   }
 
   @inline
-  below<F, V>(table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
-    return Walk.at<F, V, Level1>(table, above, va, stop, access, regime);
+  below<F, V>(self: usize, from: i32, table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
+    return Walk.at<F, V, Level1>(self, from, table, above, va, stop, access, regime);
   }
 }
 
@@ -183,8 +234,8 @@ class Level1 {
   }
 
   @inline
-  below<F, V>(table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
-    return Walk.at<F, V, Level0>(table, above, va, stop, access, regime);
+  below<F, V>(self: usize, from: i32, table: u64, above: u64, va: u64, stop: i32, access: u32, regime: usize): u64 {
+    return Walk.at<F, V, Level0>(self, from, table, above, va, stop, access, regime);
   }
 }
 
@@ -196,7 +247,16 @@ class Level0 {
 
   /** Never asked: every present entry of a leaf table is a leaf. */
   @inline
-  below<F, V>(_table: u64, _above: u64, _va: u64, _stop: i32, _access: u32, _regime: usize): u64 {
+  below<F, V>(
+    _self: usize,
+    _from: i32,
+    _table: u64,
+    _above: u64,
+    _va: u64,
+    _stop: i32,
+    _access: u32,
+    _regime: usize,
+  ): u64 {
     return AGAIN;
   }
 }
@@ -255,8 +315,8 @@ export abstract class Trail {
   }
 }
 
-// ---- visitors: classes without fields, called on a null reference like the formats. None extends another, for a method
-// that is overridden would be called through its object's header, and these have none.
+// ---- visitors: classes without fields, called on a null reference like the formats, or on the address of a block (`resume`). None
+// extends another, for a method that is overridden would be called through its object's header, and these have none.
 
 /** Changes nothing. */
 class Look {
@@ -270,6 +330,9 @@ class Look {
 
   @inline
   note(_entry: u64, _level: i32): void {}
+
+  @inline
+  follow(_table: u64, _level: i32, _rights: u64): void {}
 
   @inline
   unbacked(level: i32): u64 {
@@ -306,6 +369,9 @@ class Touch {
 
   @inline
   note(_entry: u64, _level: i32): void {}
+
+  @inline
+  follow(_table: u64, _level: i32, _rights: u64): void {}
 
   @inline
   unbacked(level: i32): u64 {
@@ -350,6 +416,9 @@ class Trace {
   }
 
   @inline
+  follow(_table: u64, _level: i32, _rights: u64): void {}
+
+  @inline
   unbacked(level: i32): u64 {
     return Walk.fault(FAULT_UNBACKED, level, 0);
   }
@@ -382,6 +451,9 @@ class Seek {
 
   @inline
   note(_entry: u64, _level: i32): void {}
+
+  @inline
+  follow(_table: u64, _level: i32, _rights: u64): void {}
 
   @inline
   unbacked(level: i32): u64 {
@@ -420,6 +492,9 @@ class Survey {
   note(entry: u64, level: i32): void {
     Trail.note(entry, level);
   }
+
+  @inline
+  follow(_table: u64, _level: i32, _rights: u64): void {}
 
   @inline
   unbacked(level: i32): u64 {

@@ -1,13 +1,11 @@
 // Litmus instructions of the kernel: flushes, which mm a CPU runs, and frames.
 
 import { FRAME_DATA, FRAME_SHIFT, LITMUS_OWNERS, REQUEST_ALL } from "../layout";
-import { Own } from "../assoc";
 import { Shared } from "../atomic";
 import { Cpu } from "../cpu";
 import { Shootdown } from "../flush/shootdown";
 import { Frames } from "../frame";
 import { Point } from "../point";
-import { Silent, Tlb } from "../tlb";
 import { Block, Code } from "./block";
 import {
   NO_SYMBOL,
@@ -41,7 +39,7 @@ export abstract class Kernel {
       const stride: u32 = op == OP_FLUSH_MM ? REQUEST_ALL : FRAME_SHIFT;
       Shootdown.flush(cpu, mm, first, last, stride, freed, <u32>options);
     } else if (op == OP_FLUSH_LOCAL) {
-      Tlb.dropFaulted<Own, Silent>(Cpu.tlb(cpu), Block.get(p, Code.a(at)), Cpu.asid(cpu));
+      Cpu.fence(cpu, Block.get(p, Code.a(at)));
     }
     if (op == OP_ENTER_LAZY) Cpu.enterLazy(cpu);
     else if (op == OP_LEAVE_LAZY) Block.set(p, Code.d(at), <u64>Cpu.leaveLazy(cpu));

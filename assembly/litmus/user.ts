@@ -19,7 +19,6 @@ import {
   LITMUS_RETRY,
   META_STATE,
 } from "../layout";
-import { Own } from "../assoc";
 import { Shared } from "../atomic";
 import { Cpu } from "../cpu";
 import { Frames } from "../frame";
@@ -27,7 +26,6 @@ import { Mm } from "../mm/mm";
 import { Point } from "../point";
 import { X86_64, X86_64_LA57 } from "../pte/x86_64";
 import { Space } from "../space";
-import { Silent, Tlb } from "../tlb";
 import { Block, Code } from "./block";
 import {
   INVARIANT_ASID,
@@ -55,8 +53,8 @@ export abstract class User {
       return;
     }
     const va = Block.get(p, Code.a(at));
-    if (op == OP_TLB_FILL) Cpu.fill<X86_64>(cpu, va, ACCESS_USER | ACCESS_READ, 0);
-    else if (op == OP_TLB_EVICT) Tlb.dropFaulted<Own, Silent>(Cpu.tlb(cpu), va, Cpu.asid(cpu));
+    if (op == OP_TLB_FILL) Cpu.speculate(cpu, va);
+    else if (op == OP_TLB_EVICT) Cpu.evict(cpu, va);
     else if (op == OP_ENTER_USER) Cpu.enterUser(cpu);
     else if (op == OP_LEAVE_USER) Cpu.leaveUser(cpu);
     Block.next(p);
@@ -76,6 +74,7 @@ export abstract class User {
     else if (op == OP_USER_STORE) Shared.store<u64>(word, value);
     else if (op == OP_USER_EXCHANGE) Block.set(p, Code.d(at), Shared.exchange<u64>(word, value));
     else Shared.load<u64>(word);
+    Cpu.complete(cpu);
     Point.join(true);
     User.judge(p, cpu, word);
     if ((access & ACCESS_WRITE) != 0 && Code.c(at) != NO_SYMBOL)

@@ -242,6 +242,12 @@ export class X86Tables<Depth> {
     return rights & (entry ^ NX);
   }
 
+  /** `rights` without the right to write. */
+  @inline
+  readOnly(rights: u64): u64 {
+    return rights & ~RW;
+  }
+
   /** The RESULT_* flags of a leaf of `level` under `rights`. */
   @inline
   flags(entry: u64, rights: u64, level: i32): u64 {
@@ -290,6 +296,12 @@ export class X86Tables<Depth> {
       ((access & ACCESS_USER) != 0 ? X86_FAULT_U : 0) |
       (fetch ? X86_FAULT_I : 0)
     );
+  }
+
+  /** Of a fault on rights that a TLB entry carries. */
+  @inline
+  protectionCode(access: u32, regime: usize): u32 {
+    return X86_FAULT_P | this.faultCode(access, regime);
   }
 
   @inline

@@ -234,6 +234,7 @@ export interface CoreExports {
   // ---- cpu.ts, flush/shootdown.ts
 
   createCpu(id: number, tlb: number, machine: number): number;
+  setHardware(cpu: number, hardware: number, prefetch: bigint): void;
   freeCpu(cpu: number): void;
   loadMm(cpu: number, mm: number, asid: number): void;
   enterUser(cpu: number): void;
@@ -241,7 +242,11 @@ export interface CoreExports {
   enterLazy(cpu: number): void;
   leaveLazy(cpu: number): number;
   takeInterrupts(cpu: number): void;
+  speculate(cpu: number, va: bigint): void;
+  evict(cpu: number, va: bigint): void;
+  fence(cpu: number, va: bigint): void;
   userLoad(cpu: number, va: bigint): number;
+  userFetch(cpu: number, va: bigint): number;
   userStore(cpu: number, va: bigint, value: bigint): number;
   userExchange(cpu: number, va: bigint, value: bigint): number;
   userStores(cpu: number, va: bigint, value: bigint, count: number): number;
