@@ -1,10 +1,18 @@
 // Litmus instructions of the kernel: flushes, which mm a CPU runs, and frames.
 
-import { FRAME_DATA, FRAME_SHIFT, LITMUS_OWNERS, REQUEST_ALL } from "../layout";
+import {
+  CONTROL_FREE_HEAD,
+  FRAME_DATA,
+  FRAME_SHIFT,
+  LITMUS_OWNERS,
+  META_REFS,
+  POINT_UPDATE,
+  REQUEST_ALL,
+} from "../layout";
 import { Shared } from "../atomic";
 import { Cpu } from "../cpu";
 import { Shootdown } from "../flush/shootdown";
-import { Frames } from "../frame";
+import { Frames, NO_FRAME } from "../frame";
 import { Point } from "../point";
 import { Block, Code } from "./block";
 import {
@@ -49,14 +57,20 @@ export abstract class Kernel {
     }
   }
 
+  /** Frames come and go in one step: what the allocator does inside has its own tests. */
   static frame(p: usize, at: usize, op: u32): void {
     const index = Frames.indexOf(Block.get(p, Code.a(at)) << FRAME_SHIFT);
-    if (op == OP_FRAME_ALLOCATE) {
-      const fresh = Frames.allocate(FRAME_DATA);
-      Block.set(p, Code.d(at), Frames.physical(fresh) >> FRAME_SHIFT);
-    } else if (op == OP_FRAME_GET) Frames.get(index);
-    else if (op == OP_FRAME_PUT) Frames.put(index);
-    else if (op == OP_FRAME_DATA) Block.set(p, Code.d(at), Frames.address(index));
+    if (op == OP_FRAME_ALLOCATE || op == OP_FRAME_GET || op == OP_FRAME_PUT) {
+      const word = op == OP_FRAME_ALLOCATE || index == NO_FRAME ? CONTROL_FREE_HEAD : Frames.meta(index) + META_REFS;
+      Point.at(word, POINT_UPDATE);
+      Point.join(true);
+      if (op == OP_FRAME_ALLOCATE)
+        Block.set(p, Code.d(at), Frames.physical(Frames.allocate(FRAME_DATA)) >> FRAME_SHIFT);
+      else if (op == OP_FRAME_GET) Frames.get(index);
+      else Frames.put(index);
+      Point.join(false);
+    }
+    if (op == OP_FRAME_DATA) Block.set(p, Code.d(at), Frames.address(index));
     else if (op == OP_FRAME_OWN) {
       const owners = <usize>load<u32>(p, LITMUS_OWNERS);
       Point.join(true);
