@@ -27,6 +27,7 @@ import {
   MACHINE_LAZY_LOST,
   MACHINE_LAZY_WB,
   MACHINE_NOWCHECK,
+  POINT_UPDATE,
   RESULT_ACCESSED,
   RESULT_DIRTY,
   RESULT_SHIFT,
@@ -34,6 +35,7 @@ import {
 } from "./layout";
 import { Shared } from "./atomic";
 import { Mm } from "./mm/mm";
+import { Point } from "./point";
 import { Entry } from "./pte/entry";
 import { X86_64 } from "./pte/x86_64";
 import { Space } from "./space";
@@ -53,7 +55,9 @@ export abstract class Dirty {
     let dirty = result | DIRTY;
     if (machine == MACHINE_BLIND) Shared.or<u64>(slot, changetype<F>(0).touch(0, true));
     else if (machine != MACHINE_LAZY_LOST && machine != MACHINE_LAZY_WB) {
+      Point.atOnce(slot, POINT_UPDATE);
       dirty = Dirty.update<F>(cpu, slot, va, result, machine != MACHINE_NOWCHECK);
+      Point.done();
     }
     if ((dirty & DIRTY) != 0 && dirty != AGAIN) Tlb.rewrite<S>(load<u32>(cpu, CPU_TLB), entry, va, dirty);
     return dirty;

@@ -40,6 +40,22 @@ export abstract class Point {
   }
 
   /**
+   * What follows, up to `done`, is one access to the explorer, in the manner of `kind` to the word at `address`: a locked update that hardware
+   * makes at once and the host does not have. The chaos build has its delays inside.
+   */
+  @inline
+  static atOnce(address: usize, kind: i32): void {
+    if (BUILD != BUILD_EXPLORE) return;
+    suspend(address, kind);
+    joined = true;
+  }
+
+  @inline
+  static done(): void {
+    if (BUILD == BUILD_EXPLORE) joined = false;
+  }
+
+  /**
    * Which of `n` things happens that nobody in the machine decides: does the TLB evict now, does the walker prefetch? Explore takes each in turn;
    * others need not run in between. Elsewhere it is seeded, and 0 while no seed was given: alternative 0 is "nothing happens".
    */

@@ -432,7 +432,6 @@ describe('points', () => {
     ]);
     expect(trace(rig, (core) => core.userStore(cpu, VA, 1n))).toEqual([
       pending,
-      at(leaf, POINT_LOAD),
       at(leaf, POINT_UPDATE),
       at(word(scene, 0), POINT_STORE),
     ]);
