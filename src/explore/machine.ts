@@ -135,7 +135,9 @@ export class Machine implements LitmusHost {
   readonly owned: number[][];
   /** Granules that were touched, and the two words that each had at the start. */
   readonly #touched: number[] = [];
-  readonly #initial = new Map<number, readonly [number, number]>();
+  readonly #initial = new Map<number, readonly number[]>();
+  /** Words of objects that are accessed under the name of one granule: a TLB that others invalidate in, under that of its sequence. */
+  readonly #objects = new Map<number, readonly number[]>();
   readonly #classes: Uint8Array;
   readonly #asyncify: Asyncify;
   readonly #blocks: readonly number[];
@@ -183,9 +185,8 @@ export class Machine implements LitmusHost {
   /** Everything as at the start, but for what was learnt of granules. */
   reset(): void {
     for (const granule of this.#touched) {
-      const [low, high] = this.#initial.get(granule) as readonly [number, number];
-      this.u32[granule * 2] = low;
-      this.u32[granule * 2 + 1] = high;
+      const initial = this.#initial.get(granule) as readonly number[];
+      for (const [n, word] of this.wordsOf(granule).entries()) this.u32[word] = initial[n] as number;
       if ((this.#classes[granule] as number) > SHARED) this.#classes[granule] = UNTOUCHED;
     }
     for (const { ranges, initial, stack } of this.cpus) {
@@ -197,9 +198,18 @@ export class Machine implements LitmusHost {
     for (const granules of this.owned) granules.length = 0;
   }
 
-  /** Word 0 or 1 of a granule that was touched, as it is at the start. */
-  initially(granule: number, word: number): number {
-    return this.#initial.get(granule)?.[word as 0 | 1] ?? (this.u32[granule * 2 + word] as number);
+  /** Indices of the words that change under the name of `granule`: its own two, and those of the object that it stands for. */
+  wordsOf(granule: number): readonly number[] {
+    return this.#objects.get(granule) ?? [granule * 2, granule * 2 + 1];
+  }
+
+  /** The words of a granule that was touched, as they are at the start. */
+  initially(granule: number): readonly number[] {
+    return this.#initial.get(granule) ?? this.#wordsNow(granule);
+  }
+
+  #wordsNow(granule: number): number[] {
+    return this.wordsOf(granule).map((word) => this.u32[word] as number);
   }
 
   /** Place of the instruction that CPU `c` is in. */
@@ -332,7 +342,7 @@ export class Machine implements LitmusHost {
     const known = this.#classes[granule] as number;
     if (known === SHARED) return true;
     if (known === UNTOUCHED && !this.#initial.has(granule)) {
-      this.#initial.set(granule, [this.u32[granule * 2] as number, this.u32[granule * 2 + 1] as number]);
+      this.#initial.set(granule, this.#wordsNow(granule));
       this.#touched.push(granule);
     }
     const writes = writesAt(kind);

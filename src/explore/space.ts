@@ -74,8 +74,7 @@ export class StateSpace {
   /** Of each slot: its granule, and the values it was seen to have. */
   readonly granules: number[] = [];
   readonly #slotOf = new Map<number, number>();
-  readonly #low: number[][] = [];
-  readonly #high: number[][] = [];
+  readonly #values: (readonly number[])[][] = [];
   readonly #valueOf: Map<string, number>[] = [];
   readonly #mayRun = new Map<string, boolean>();
   /** What is in memory: numbers of values by slot, local states by CPU. */
@@ -150,9 +149,9 @@ export class StateSpace {
     for (let c = 0; c < this.cpus; c++) this.#place(c, state[at + c] as number);
   }
 
-  /** The two words of a slot's value. */
-  words(slot: number, value: number): readonly [number, number] {
-    return [this.#low[slot]?.[value] as number, this.#high[slot]?.[value] as number];
+  /** The words of a slot's value. */
+  words(slot: number, value: number): readonly number[] {
+    return this.#values[slot]?.[value] as readonly number[];
   }
 
   /** Slot of the granule that holds `address`, or -1 if it is no shared one. */
@@ -216,29 +215,25 @@ export class StateSpace {
     if (known !== undefined) return known;
     const slot = this.granules.length;
     if (slot === MOST_SLOTS) throw new RangeError(`the CPUs share more than ${MOST_SLOTS} words of 8 bytes`);
-    const low = this.machine.initially(granule, 0);
-    const high = this.machine.initially(granule, 1);
+    const initial = this.machine.initially(granule);
     this.granules.push(granule);
     this.#slotOf.set(granule, slot);
-    this.#low.push([low]);
-    this.#high.push([high]);
-    this.#valueOf.push(new Map([[`${low},${high}`, 0]]));
+    this.#values.push([initial]);
+    this.#valueOf.push(new Map([[initial.join(), 0]]));
     this.#memory.push(0);
     return slot;
   }
 
   #valueNow(slot: number): number {
-    const word = (this.granules[slot] as number) * 2;
-    const low = this.machine.u32[word] as number;
-    const high = this.machine.u32[word + 1] as number;
+    const { u32 } = this.machine;
+    const words = this.machine.wordsOf(this.granules[slot] as number).map((word) => u32[word] as number);
     const values = this.#valueOf[slot] as Map<string, number>;
-    const key = `${low},${high}`;
+    const key = words.join();
     let value = values.get(key);
     if (value === undefined) {
       value = values.size;
       values.set(key, value);
-      this.#low[slot]?.push(low);
-      this.#high[slot]?.push(high);
+      this.#values[slot]?.push(words);
     }
     return value;
   }
@@ -251,13 +246,13 @@ export class StateSpace {
   #store(slot: number, value: number): void {
     if (this.#memory[slot] === value) return;
     this.#memory[slot] = value;
-    const word = (this.granules[slot] as number) * 2;
-    this.machine.u32[word] = this.#low[slot]?.[value] as number;
-    this.machine.u32[word + 1] = this.#high[slot]?.[value] as number;
+    const words = this.#values[slot]?.[value] as readonly number[];
+    const places = this.machine.wordsOf(this.granules[slot] as number);
+    for (let n = 0; n < places.length; n++) this.machine.u32[places[n] as number] = words[n] as number;
   }
 
   #word(slot: number, value: number, half: number): number {
-    return (half === 0 ? this.#low : this.#high)[slot]?.[value] as number;
+    return this.#values[slot]?.[value]?.[half] as number;
   }
 
   #lockMayRun(slot: number, value: number, half: number, kind: number): boolean {
@@ -314,11 +309,13 @@ export class StateSpace {
   /** What is in memory of CPU `c`: its ranges, the used part of its stack with its length, its granules; zeros at the end left out. */
   #content(c: number): Uint32Array {
     const { ranges, stack } = this.machine.cpus[c] as { ranges: readonly (readonly [number, number])[]; stack: number };
-    const { u32, owned } = this.machine;
+    const { machine } = this;
+    const { u32, owned } = machine;
     const base = stack >> 2;
     const top = Math.max(base + 2, (u32[base] as number) >> 2);
     const used = this.machine.u32[base] === 0 ? 0 : top - base - 2;
-    let size = used + 1 + 2 * (owned[c] as number[]).length;
+    let size = used + 1;
+    for (const granule of owned[c] as number[]) size += machine.wordsOf(granule).length;
     for (const [first, end] of ranges) size += end - first;
     const content = new Uint32Array(size);
     let at = 0;
@@ -327,8 +324,10 @@ export class StateSpace {
     for (let n = 0; n < used; n++) content[at++] = u32[base + 2 + n] as number;
     // Differences from the start, so that a granule found later is 0 in what was seen before.
     for (const granule of owned[c] as number[]) {
-      content[at++] = (u32[granule * 2] as number) ^ this.machine.initially(granule, 0);
-      content[at++] = (u32[granule * 2 + 1] as number) ^ this.machine.initially(granule, 1);
+      const initial = machine.initially(granule);
+      const words = machine.wordsOf(granule);
+      for (let n = 0; n < words.length; n++)
+        content[at++] = (u32[words[n] as number] as number) ^ (initial[n] as number);
     }
     let end = at;
     while (end > 0 && content[end - 1] === 0) end--;
@@ -349,8 +348,9 @@ export class StateSpace {
     u32[base] = stack + 8 + used * 4;
     for (let n = 0; n < used; n++) u32[base + 2 + n] = content[at++] ?? 0;
     for (const granule of owned[c] as number[]) {
-      u32[granule * 2] = (content[at++] ?? 0) ^ this.machine.initially(granule, 0);
-      u32[granule * 2 + 1] = (content[at++] ?? 0) ^ this.machine.initially(granule, 1);
+      const initial = this.machine.initially(granule);
+      const words = this.machine.wordsOf(granule);
+      for (let n = 0; n < words.length; n++) u32[words[n] as number] = (content[at++] ?? 0) ^ (initial[n] as number);
     }
   }
 }
