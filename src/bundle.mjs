@@ -1,9 +1,9 @@
 // Bundles the library and the command line into `build/`, and writes the library's declarations.
 //
 // Guarantees: `build/index.js` runs in Node, in pages and in workers, and refers to nothing but its own chunks; the three
-// builds of the core lie in a chunk each, so that whoever asks for one loads that one; `build/cli.js` carries its
-// dependencies, so that the package has none. What an earlier run left in `build/` does not survive.
-import { chmodSync, rmSync, writeFileSync } from 'node:fs';
+// builds of the core lie in a chunk each, so that whoever asks for one loads that one, and so do the texts of the catalogue;
+// `build/cli.js` carries its dependencies, so that the package has none. What an earlier run left in `build/` does not survive.
+import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import ts from 'typescript';
@@ -13,6 +13,7 @@ process.chdir(root);
 
 for (const stale of ['build/chunks', 'build/types']) rmSync(stale, { recursive: true, force: true });
 
+inlineScenarios();
 const { metafile } = await build({
   entryPoints: { index: 'src/index.ts', cli: 'src/cli/index.ts' },
   outdir: 'build',
@@ -38,6 +39,17 @@ keepForPackage();
 
 for (const [file, { bytes }] of Object.entries(metafile.outputs)) {
   if (!file.endsWith('.map')) console.log(`${file} ${bytes} bytes`);
+}
+
+/** The texts of the catalogue by name, as a module: what src/scenarios/index.ts imports, in tests too. */
+function inlineScenarios() {
+  const files = readdirSync('src/scenarios').filter((name) => name.endsWith('.litmus'));
+  const texts = files
+    .sort()
+    .map((name) => [name.slice(0, -'.litmus'.length), readFileSync(`src/scenarios/${name}`, 'utf8')]);
+  const module = JSON.stringify(Object.fromEntries(texts), null, 2);
+  writeFileSync('build/scenarios.js', `export const texts = ${module};\n`);
+  writeFileSync('build/scenarios.d.ts', 'export declare const texts: Readonly<Record<string, string>>;\n');
 }
 
 /**
@@ -95,5 +107,6 @@ function keepForPackage() {
     `${name}.wasm`,
     `${name}.wat`,
   ]);
-  writeFileSync('build/.npmignore', ['.gitignore', '.npmignore', '.sources', ...inputs, ''].join('\n'));
+  const own = ['.gitignore', '.npmignore', '.sources', 'scenarios.js', 'scenarios.d.ts'];
+  writeFileSync('build/.npmignore', [...own, ...inputs, ''].join('\n'));
 }
