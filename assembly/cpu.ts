@@ -10,9 +10,11 @@ import {
   BUILD_EXPLORE,
   CONTROL_CPUS,
   CPU_ASID,
+  CPU_AVOIDED,
   CPU_BYTES,
   CPU_FAULT_VA,
   CPU_FAULTS,
+  CPU_FULL,
   CPU_GENERATION,
   CPU_HARDWARE,
   CPU_ID,
@@ -21,6 +23,7 @@ import {
   CPU_MM,
   CPU_MODE,
   CPU_PREFETCH,
+  CPU_SLOT,
   CPU_TLB,
   HW_BROADCAST,
   MACHINE_LAZY_WB,
@@ -29,11 +32,13 @@ import {
   SCOPE_GLOBAL,
 } from "./layout";
 import { Access } from "./access";
-import { Broadcast, Own } from "./assoc";
+import { Broadcast, Count, Own } from "./assoc";
 import { Shared } from "./atomic";
 import { WriteBack } from "./dirty";
 import { Heap } from "./heap";
 import { Interrupts } from "./interrupt";
+import { Invalidation } from "./invalidation";
+import { Asids, Pcid } from "./mm/asid";
 import { Mm } from "./mm/mm";
 import { Silent, Tlb } from "./tlb";
 import { Walker } from "./walker";
@@ -182,18 +187,82 @@ export abstract class Cpu {
   // ---- which mm
 
   /**
-   * Makes `mm` (0: none) the one whose tables user accesses walk, tagged `asid`: switch_mm_irqs_off(). The CPU is in its mask before it
-   * reads its generation, so a flush either finds it there or is seen. The ASID is flushed: entries kept across a switch by PCID are
-   * not modelled here.
+   * Makes `mm` (0: none) the one whose tables user accesses walk, tagged `asid`, which is flushed: switch_mm_irqs_off() without PCIDs. The
+   * CPU is in the mm's mask before it reads its generation, so a flush either finds it there or is seen. Of a CPU that others
+   * invalidate in, all CPUs have to tag an mm alike.
    */
   static loadMm(cpu: usize, mm: usize, asid: u32): void {
+    Cpu.leaveMm(cpu);
+    Cpu.enterMm(cpu, mm);
+    if (mm != 0 && Cpu.broadcast(cpu)) Asids.assign(mm, asid);
+    store<u32>(cpu, asid, CPU_ASID);
+    Interrupts.catchUp(cpu);
+  }
+
+  /** As `loadMm`, but what stands under `asid` is taken to be current: of use for the bug that this is (scenario H3). */
+  static loadMmUnflushed(cpu: usize, mm: usize, asid: u32): void {
+    Cpu.leaveMm(cpu);
+    Cpu.enterMm(cpu, mm);
+    if (mm != 0 && Cpu.broadcast(cpu)) Asids.assign(mm, asid);
+    store<u32>(cpu, asid, CPU_ASID);
+    store<u64>(cpu, mm == 0 ? 0 : Mm.tlbGen(mm), CPU_GENERATION);
+  }
+
+  /**
+   * switch_mm_irqs_off() with PCIDs: an mm that comes back finds its translations, and is flushed if a flush went by meanwhile. Not to be mixed
+   * with `loadMm`, whose tags are the caller's.
+   */
+  static switchMm(cpu: usize, mm: usize): void {
+    const before = Cpu.mm(cpu);
+    if (before == mm) {
+      if (load<u32>(cpu, CPU_LAZY) != 0) Cpu.leaveLazy(cpu);
+      return;
+    }
+    if (before != 0) Pcid.note(cpu, load<u32>(cpu, CPU_SLOT), before, load<u64>(cpu, CPU_GENERATION));
+    Cpu.leaveMm(cpu);
+    Cpu.enterMm(cpu, mm);
+    if (mm == 0) return;
+    const generation = Mm.tlbGen(mm);
+    const chosen = Pcid.choose(cpu, mm, generation);
+    const slot = chosen & 0xff;
+    store<u32>(cpu, slot, CPU_SLOT);
+    store<u32>(cpu, Pcid.tag(slot), CPU_ASID);
+    if ((chosen & Pcid.needFlush) == 0) {
+      Count.one(cpu + CPU_AVOIDED);
+      store<u64>(cpu, Pcid.generation(cpu, slot), CPU_GENERATION);
+      return;
+    }
+    Pcid.note(cpu, slot, mm, generation);
+    Count.one(cpu + CPU_FULL);
+    Invalidation.asid(cpu, Pcid.tag(slot));
+    store<u64>(cpu, generation, CPU_GENERATION);
+  }
+
+  /** check_and_switch_context(): `mm` is tagged by the number that `asids` gives it on all CPUs. For CPUs that others invalidate in. */
+  static switchMmAllocated(cpu: usize, mm: usize, asids: usize): void {
+    Cpu.leaveMm(cpu);
+    Cpu.enterMm(cpu, mm);
+    if (mm == 0) return;
+    const chosen = Asids.activate(asids, mm, Cpu.id(cpu));
+    store<u32>(cpu, chosen & (Asids.needFlush - 1), CPU_ASID);
+    if ((chosen & Asids.needFlush) != 0) {
+      Count.one(cpu + CPU_FULL);
+      Invalidation.all(cpu);
+      Asids.switched(asids);
+    }
+    // Nobody flushes what stands under a tag that the CPU does not run, unless it is told to all.
+    if (!Cpu.broadcast(cpu)) Interrupts.catchUp(cpu);
+  }
+
+  private static leaveMm(cpu: usize): void {
     const before = Cpu.mm(cpu);
     if (before != 0) Mm.clearCpu(before, Cpu.id(cpu));
+  }
+
+  private static enterMm(cpu: usize, mm: usize): void {
     store<u32>(cpu, <u32>mm, CPU_MM);
-    store<u32>(cpu, asid, CPU_ASID);
     Shared.store<u32>(cpu + CPU_LAZY, 0);
     if (mm != 0) Mm.setCpu(mm, Cpu.id(cpu));
-    Interrupts.catchUp(cpu);
   }
 
   /** Runs a kernel thread, and keeps the mm for later: enter_lazy_tlb(). */
@@ -201,14 +270,16 @@ export abstract class Cpu {
     Shared.store<u32>(cpu + CPU_LAZY, 1);
   }
 
-  /** Back to the mm that was kept; false if an interrupt took it away meanwhile. First the flag, then the generation. */
-  static leaveLazy(cpu: usize): bool {
+  /**
+   * Back to the mm that was kept; false if an interrupt took it away meanwhile. First the flag goes, then the generations are compared: who
+   * flushes advances the generation first and reads the flag then. `compareFirst` is the wrong order (scenario L1).
+   */
+  static leaveLazy(cpu: usize, compareFirst: bool = false): bool {
     Cpu.takeInterrupts(cpu);
+    if (compareFirst) Interrupts.catchUpIfBehind(cpu);
     Shared.exchange<u32>(cpu + CPU_LAZY, 0);
-    const mm = Cpu.mm(cpu);
-    if (mm == 0) return false;
-    if (Mm.tlbGen(mm) != load<u64>(cpu, CPU_GENERATION)) Interrupts.catchUp(cpu);
-    return true;
+    if (!compareFirst) Interrupts.catchUpIfBehind(cpu);
+    return Cpu.mm(cpu) != 0;
   }
 
   @inline

@@ -29,6 +29,8 @@ import { Broadcast, Own } from "./assoc";
 import { Shared } from "./atomic";
 import { Batch } from "./batch/translate";
 import { Cpu } from "./cpu";
+import { Batched } from "./flush/batched";
+import { Deferred } from "./flush/deferred";
 import { Gather } from "./flush/gather";
 import { Shootdown } from "./flush/shootdown";
 import { Tracker } from "./flush/track";
@@ -49,6 +51,7 @@ import { Loads } from "./loads";
 import { Broken } from "./lock/broken";
 import { RwLock } from "./lock/rwlock";
 import { Mapper } from "./map";
+import { Asids } from "./mm/asid";
 import { Folio } from "./mm/folio";
 import { Mapping } from "./mm/mapping";
 import { Mm } from "./mm/mm";
@@ -811,6 +814,30 @@ export function loadMm(cpu: usize, mm: usize, asid: u32): void {
   Cpu.loadMm(cpu, mm, asid);
 }
 
+/** As `loadMm`, but what stands under `asid` is taken to be current. */
+export function loadMmUnflushed(cpu: usize, mm: usize, asid: u32): void {
+  Cpu.loadMmUnflushed(cpu, mm, asid);
+}
+
+/** Runs `mm` under a PCID of the CPU's own. */
+export function switchMm(cpu: usize, mm: usize): void {
+  Cpu.switchMm(cpu, mm);
+}
+
+/** Runs `mm` under the number that `asids` gives it. */
+export function switchMmAllocated(cpu: usize, mm: usize, asids: usize): void {
+  Cpu.switchMmAllocated(cpu, mm, asids);
+}
+
+/** An allocator of 2^`bits` ASIDs for all CPUs (mm/asid.ts); 0 if no heap is left. */
+export function createAsids(bits: u32, flags: u32): usize {
+  return Asids.create(bits, flags);
+}
+
+export function freeAsids(asids: usize): void {
+  Asids.free(asids);
+}
+
 export function enterUser(cpu: usize): void {
   Cpu.enterUser(cpu);
 }
@@ -823,8 +850,9 @@ export function enterLazy(cpu: usize): void {
   Cpu.enterLazy(cpu);
 }
 
-export function leaveLazy(cpu: usize): bool {
-  return Cpu.leaveLazy(cpu);
+/** `compareFirst` is the wrong order. */
+export function leaveLazy(cpu: usize, compareFirst: bool): bool {
+  return Cpu.leaveLazy(cpu, compareFirst);
 }
 
 /** The hardware fetches a translation of `va` that nobody asked for. */
@@ -879,6 +907,51 @@ export function userStores(cpu: usize, va: u64, value: u64, count: u32): u32 {
 /** See Shootdown.flush: [first, last] of `mm` in steps of 2^`stride` (64: all), from `cpu`. Returns the CPUs interrupted. */
 export function flushMm(cpu: usize, mm: usize, first: u64, last: u64, stride: u32, freed: bool, options: u32): u32 {
   return Shootdown.flush(cpu, mm, first, last, stride, freed, options);
+}
+
+// ---- flush/batched.ts: `batch` is a block of UBC_BYTES
+
+export function shouldDeferFlush(self: usize, mm: usize): bool {
+  return Batched.shouldDefer(self, mm);
+}
+
+export function deferUnmapFlush(batch: usize, self: usize, mm: usize, va: u64, writable: bool): void {
+  Batched.setPending(batch, self, mm, va, writable);
+}
+
+export function flushUnmapped(batch: usize, self: usize, options: u32): u32 {
+  return Batched.flush(batch, self, options);
+}
+
+export function flushUnmappedDirty(batch: usize, self: usize, options: u32): u32 {
+  return Batched.flushDirty(batch, self, options);
+}
+
+/** What others deferred for `mm`, under the page-table lock. */
+export function flushBatchedPending(self: usize, mm: usize, options: u32): void {
+  Batched.flushPending(self, mm, options);
+}
+
+// ---- flush/deferred.ts: folios by address
+
+export function createDeferred(capacity: u32, flags: u32): usize {
+  return Deferred.create(capacity, flags);
+}
+
+export function freeDeferred(pages: usize): void {
+  Deferred.free(pages);
+}
+
+export function keepMigrated(pages: usize, self: usize, mm: usize, va: u64, old: usize, folio: usize): bool {
+  return Deferred.keep(pages, self, mm, va, old, folio);
+}
+
+export function settleMigrated(pages: usize, self: usize, folio: usize, options: u32): bool {
+  return Deferred.settle(pages, self, folio, options);
+}
+
+export function flushMigrated(pages: usize, self: usize, options: u32): u32 {
+  return Deferred.flush(pages, self, options);
 }
 
 // ---- range/mapping_dirty.ts: `path` is a block drawn in layout.ts (PATH_*)

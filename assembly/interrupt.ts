@@ -21,15 +21,13 @@ import {
   CPU_ID,
   CPU_INTERRUPTS,
   CPU_LAZY,
-  CPU_MACHINE,
   CPU_MM,
   CPU_PARTIAL,
   CPU_PENDING,
   CPU_REQUESTS,
-  CPU_TLB,
-  MACHINE_LAZY_WB,
   REQUEST_ALL,
   REQUEST_BYTES,
+  REQUEST_EARLY,
   REQUEST_FIRST,
   REQUEST_GENERATION,
   REQUEST_IDLE,
@@ -42,15 +40,27 @@ import {
   SCOPE_GLOBAL,
   SCOPE_STRUCTURES,
 } from "./layout";
-import { Count, Own } from "./assoc";
+import { Count } from "./assoc";
 import { Shared } from "./atomic";
-import { WriteBack } from "./dirty";
+import { Invalidation } from "./invalidation";
 import { Mm } from "./mm/mm";
-import { Silent, Tlb } from "./tlb";
+import { Walker } from "./walker";
 
 export abstract class Interrupts {
-  /** Sends `cpu` a request of CPU `sender`, whose agent calls. */
-  static send(cpu: usize, sender: u32, mm: usize, first: u64, last: u64, stride: u32, generation: u64): void {
+  /**
+   * Sends `cpu` a request of CPU `sender`, whose agent calls; without an mm: to come up to date with whatever it has loaded. `early` allows it
+   * to acknowledge before it carries it out.
+   */
+  static send(
+    cpu: usize,
+    sender: u32,
+    mm: usize,
+    first: u64,
+    last: u64,
+    stride: u32,
+    generation: u64,
+    early: bool,
+  ): void {
     const request = Interrupts.slot(cpu, sender);
     const idle = Shared.load<u32>(request + REQUEST_STATE) == REQUEST_IDLE;
     if (idle) {
@@ -59,6 +69,7 @@ export abstract class Interrupts {
       Shared.quietStore<u64>(request + REQUEST_FIRST, first);
       Shared.quietStore<u64>(request + REQUEST_LAST, last);
       Shared.quietStore<u64>(request + REQUEST_GENERATION, generation);
+      Shared.quietStore<u32>(request + REQUEST_EARLY, early ? 1 : 0);
     }
     Shared.store<u32>(request + REQUEST_STATE, idle ? REQUEST_ONE : REQUEST_SEVERAL);
     Shared.or<u64>(cpu + CPU_PENDING, (<u64>1) << sender);
@@ -87,14 +98,31 @@ export abstract class Interrupts {
   /**
    * Answers one sender. The state stays REQUEST_ONE meanwhile, so that REQUEST_SEVERAL in its place says that a request came after this
    * answer began.
+   *
+   * An early acknowledgement says that the CPU has no access in flight and will make none before it has invalidated. That is all that who
+   * changed an entry has to know, not who frees a table: the hardware walker may still go through it (Amit, "x86/mm/tlb: Improve
+   * TLB flushing", 2019-2021; flush_tlb_func is acknowledged early unless freed_tables).
    */
   private static respond(cpu: usize, request: usize): void {
     const p = request + REQUEST_STATE;
     let state = Shared.load<u32>(p);
     while (state != REQUEST_IDLE) {
       Count.one(cpu + CPU_INTERRUPTS);
-      if (state == REQUEST_ONE) Interrupts.answer(cpu, request);
-      else {
+      if (state == REQUEST_ONE && Shared.quietLoad<u32>(request + REQUEST_EARLY) != 0) {
+        state = Interrupts.respondEarly(cpu, request);
+        if (state == REQUEST_ONE) return;
+        continue;
+      }
+      if (state == REQUEST_ONE) {
+        Interrupts.answer(
+          cpu,
+          Shared.quietLoad<u32>(request + REQUEST_MM),
+          Shared.quietLoad<u64>(request + REQUEST_FIRST),
+          Shared.quietLoad<u64>(request + REQUEST_LAST),
+          Shared.quietLoad<u32>(request + REQUEST_STRIDE),
+          Shared.quietLoad<u64>(request + REQUEST_GENERATION),
+        );
+      } else {
         Shared.store<u32>(p, REQUEST_ONE);
         Interrupts.catchUp(cpu);
       }
@@ -102,6 +130,23 @@ export abstract class Interrupts {
       if (state == REQUEST_ONE) break;
     }
     Shared.wake(p);
+  }
+
+  /** Acknowledges, then carries out. Returns REQUEST_ONE if that is done, or what the state is instead. */
+  private static respondEarly(cpu: usize, request: usize): u32 {
+    const p = request + REQUEST_STATE;
+    // From the acknowledgement on the sender may write its slot.
+    const mm = <usize>Shared.quietLoad<u32>(request + REQUEST_MM);
+    const first = Shared.quietLoad<u64>(request + REQUEST_FIRST);
+    const last = Shared.quietLoad<u64>(request + REQUEST_LAST);
+    const stride = Shared.quietLoad<u32>(request + REQUEST_STRIDE);
+    const generation = Shared.quietLoad<u64>(request + REQUEST_GENERATION);
+    const state = Shared.compareExchange<u32>(p, REQUEST_ONE, REQUEST_IDLE);
+    if (state != REQUEST_ONE) return state;
+    Shared.wake(p);
+    Walker.interlude(cpu);
+    Interrupts.answer(cpu, mm, first, last, stride, generation);
+    return state;
   }
 
   /** Invalidates a range, or all for REQUEST_ALL, of the mm that `cpu` has loaded, as far as it is not current: flush_tlb_func(). */
@@ -118,12 +163,7 @@ export abstract class Interrupts {
       return;
     }
     Count.one(cpu + CPU_PARTIAL);
-    const tlb = <usize>load<u32>(cpu, CPU_TLB);
-    const asid = load<u32>(cpu, CPU_ASID);
-    const scope = SCOPE_GLOBAL | SCOPE_STRUCTURES;
-    if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) {
-      Tlb.invalidateRange<Own, WriteBack>(tlb, first, last, stride, asid, scope);
-    } else Tlb.invalidateRange<Own, Silent>(tlb, first, last, stride, asid, scope);
+    Invalidation.range(cpu, first, last, stride, load<u32>(cpu, CPU_ASID), SCOPE_GLOBAL | SCOPE_STRUCTURES);
     store<u64>(cpu, generation, CPU_GENERATION);
   }
 
@@ -132,28 +172,29 @@ export abstract class Interrupts {
     const mm = <usize>load<u32>(cpu, CPU_MM);
     const latest = mm == 0 ? 0 : Mm.tlbGen(mm);
     Count.one(cpu + CPU_FULL);
-    const tlb = <usize>load<u32>(cpu, CPU_TLB);
-    const asid = load<u32>(cpu, CPU_ASID);
-    if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) Tlb.invalidateAsid<Own, WriteBack>(tlb, asid);
-    else Tlb.invalidateAsid<Own, Silent>(tlb, asid);
+    Invalidation.asid(cpu, load<u32>(cpu, CPU_ASID));
     store<u64>(cpu, latest, CPU_GENERATION);
   }
 
-  private static answer(cpu: usize, request: usize): void {
+  /** As `catchUp`, if a flush went by that the CPU has not seen. */
+  static catchUpIfBehind(cpu: usize): void {
     const mm = <usize>load<u32>(cpu, CPU_MM);
-    if (mm == 0 || Shared.quietLoad<u32>(request + REQUEST_MM) != <u32>mm) return;
+    if (mm == 0) return;
+    if (Mm.tlbGen(mm) != load<u64>(cpu, CPU_GENERATION)) Interrupts.catchUp(cpu);
+    else Count.one(cpu + CPU_AVOIDED);
+  }
+
+  private static answer(cpu: usize, asked: usize, first: u64, last: u64, stride: u32, generation: u64): void {
+    const mm = <usize>load<u32>(cpu, CPU_MM);
+    if (mm == 0 || (asked != 0 && asked != mm)) return;
     // Its own word, which nobody else writes.
     if (load<u32>(cpu, CPU_LAZY) != 0) {
       // It runs a kernel thread and keeps the mm for later: it gives it up instead (switch_mm(init_mm)).
       Mm.clearCpu(mm, load<u32>(cpu, CPU_ID));
       Interrupts.catchUp(cpu);
       store<u32>(cpu, 0, CPU_MM);
-      return;
-    }
-    const first = Shared.quietLoad<u64>(request + REQUEST_FIRST);
-    const last = Shared.quietLoad<u64>(request + REQUEST_LAST);
-    const stride = Shared.quietLoad<u32>(request + REQUEST_STRIDE);
-    Interrupts.flush(cpu, first, last, stride, Shared.quietLoad<u64>(request + REQUEST_GENERATION));
+    } else if (asked == 0) Interrupts.catchUpIfBehind(cpu);
+    else Interrupts.flush(cpu, first, last, stride, generation);
   }
 
   @inline

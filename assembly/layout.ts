@@ -50,6 +50,7 @@ export const CONTROL_POOL_ANON = 0x1208; //    u32   first free anon_vma
 
 export const CONTROL_CPUS = 0x1400; //         u32 × 64  address of simulated CPU n, 0 where there is none
 
+export const CONTROL_CONTEXTS = 0x13c0; //     u64   mms made so far: what the next one's context is numbered by (last_mm_ctx_id)
 export const CONTROL_ASLEEP = 0x1500; //       u32 × 16  agents that sleep in Shared.awaitChange, by bits 2-5 of the word's address
 
 export const MAGIC = 0x50574b31;
@@ -157,6 +158,7 @@ export const MM_TLB_GEN = 32; //       u64   context.tlb_gen
 export const MM_CPUMASK = 40; //       u64   mm_cpumask: CPUs whose TLBs may hold translations
 export const MM_VMAS = 48; //          u32   interval tree of its VMAs by address
 export const MM_PTL = 52; //           u32   page_table_lock
+export const MM_FLUSH_BATCHED = 56; // u32   tlb_flush_batched: bits 0-14 unmaps deferred so far, 16-30 up to which they are flushed
 export const MM_NOTIFIERS = 64; //     u32   MMU notifiers of this mm: the first one; changes at set-up only
 export const MM_NOTIFY_LOCK = 68; //   u32   spinlock over the next two (notifier_subscriptions->lock)
 export const MM_NOTIFY_ACTIVE = 72; // u32   invalidations between start and end (active_invalidate_ranges)
@@ -164,6 +166,8 @@ export const MM_NOTIFY_SEQ = 80; //    u64   invalidate_seq: odd while one of th
 export const MM_VMAS_SEQ = 88; //      u32   odd while MM_VMAS changes: for look-ups without mmap_lock
 export const MM_LOCK_SEQ = 92; //      u32   mm_lock_seq: grows when a writer that locked VMAs lets go of mmap_lock
 export const MM_VMAS_LOCKED = 96; //   u32   1 while VMAs are write-locked
+export const MM_CTX_ID = 104; //       u64   context.ctx_id (x86): unique among all mms ever, never 0
+export const MM_ASID = 112; //         u64   context.id (arm64): ASID in bits 0-15, generation of the allocator above; 0: none yet
 export const MM_BYTES = 128;
 
 export const POOL_NEXT = 12; //        u32   in a block of mm/pool.ts that is free: the next one
@@ -233,6 +237,7 @@ export const PG_UPTODATE = 8;
 export const PG_SWAPCACHE = 16;
 export const PG_SWAPBACKED = 32; // without it an anonymous folio may be dropped when clean (MADV_FREE)
 export const PG_MIGRATION = 64; //  it is being migrated, or a flush of its old place is deferred
+export const PG_FLUSH_DEFERRED = 256; // a flush of the frame that it was migrated from is deferred (flush/deferred.ts)
 export const PG_KSM = 128; //       PAGE_MAPPING_KSM: shared by same-page merging, never reused
 
 // ---- Swap (mm/swap.ts): one area, a block in HEAP; behind the words of all slots stands what is in them ------------------
@@ -338,19 +343,27 @@ export const CPU_STRAYS = 2864; //       u32   chaos and explore: 1 once a walk 
 export const CPU_WALK_SLOT = 2880; //    u32   linear address of the leaf entry
 export const CPU_WALK_GLOBAL = 2884; //  u32   1: it is a global one
 export const CPU_WALK_TABLES = 2888; //  (u64 table, u64 rights) × 5  by level of the entry that refers to it; 0: not met
-export const CPU_BYTES = 2968;
+//                                         which mms have entries under a PCID of its own (mm/asid.ts):
+export const CPU_SLOT = 2968; //         u32   the slot that is loaded (loaded_mm_asid)
+export const CPU_NEXT_SLOT = 2972; //    u32   the slot to be given away next, plus one (next_asid)
+export const CPU_SLOTS = 2976; //        (u64 ctx_id, u64 tlb_gen) × PCID_SLOTS  (ctxs)
+export const CPU_BYTES = 3072;
+
+export const PCID_SLOTS = 6; // TLB_NR_DYN_ASIDS
 
 export const HW_EVICT = 1; //      may drop any entry at any time
 export const HW_SPECULATE = 2; //  may fill one that no access needs
 export const HW_NEGATIVE = 4; //   caches what is not present, and a fault drops nothing (RISC-V without Svvptc)
 export const HW_BROADCAST = 8; //  others invalidate in its TLB (arm64 TLBI, x86 INVLPGB)
+export const HW_WATCHED = 16; //   chaos and explore: walks through freed tables are noted (CPU_STRAYS)
 
-export const REQUEST_MM = 0; //          u32
+export const REQUEST_MM = 0; //          u32   0: whatever mm is loaded, as far as it is behind
 export const REQUEST_STRIDE = 4; //      u32   log2 of the step, or REQUEST_ALL
 export const REQUEST_FIRST = 8; //       u64
 export const REQUEST_LAST = 16; //       u64
 export const REQUEST_GENERATION = 24; // u64   tlb_gen that the mm has with this flush
 export const REQUEST_STATE = 32; //      u32   REQUEST_IDLE, ...
+export const REQUEST_EARLY = 36; //      u32   1: may be acknowledged before it is carried out
 export const REQUEST_BYTES = 40;
 export const REQUEST_ALL = 64; // in place of a stride: all of the mm
 export const REQUEST_IDLE = 0; //    answered: the sender may write the slot
@@ -373,6 +386,9 @@ export const FAULTED = 1;
 export const SHOOT_POSTED = 1; //    do not wait for the answers
 export const SHOOT_SKIP_LAZY = 2; // leave lazy CPUs alone unless tables are freed
 export const SHOOT_ELIDE_FULLMM = 4; // a gather of a whole mm that frees no table does not flush (arm64)
+export const SHOOT_EARLY_ACK = 8; // CPUs acknowledge before they invalidate, unless tables are freed
+export const SHOOT_EARLY_ACK_TABLES = 16; // even then: wrong, for a walker may still be in them
+export const SHOOT_CONCURRENT = 32; // the CPU that flushes sends first and invalidates while the others do
 export const SHOOT_CEILING = 8; //   from this bit on: most single invalidations before all is flushed; 0: no ceiling
 
 // ---- Gathers (flush/gather.ts): one block ---------------------------------------------------------------------------
@@ -399,6 +415,35 @@ export const GATHER_BYTES = 104;
 export const GATHER_BUNDLE = 8; //       MMU_GATHER_BUNDLE: pages in the block on the stack
 export const GATHER_MAX_BATCH = 510; //  MAX_GATHER_BATCH: (4096 - 16) / 8
 export const GATHER_MAX_BATCHES = 19; // MAX_GATHER_BATCH_COUNT: 10000 / 510
+
+// ---- Deferred flushes (flush/batched.ts, flush/deferred.ts) and ASIDs (mm/asid.ts): blocks ----------------------------
+
+export const UBC_CPUS = 0; //      u64   CPUs that have to be flushed (struct tlbflush_unmap_batch)
+export const UBC_REQUIRED = 8; //  u32   flush_required
+export const UBC_WRITABLE = 12; // u32   a writable entry may be among them
+export const UBC_BYTES = 16;
+
+export const DEFER_LOCK = 0; //      u32   spinlock
+export const DEFER_COUNT = 4; //     u32   pages whose flush is deferred
+export const DEFER_CAPACITY = 8; //  u32
+export const DEFER_FLAGS = 12; //    u32   DEFER_FREE_EARLY
+export const DEFER_CPUS = 16; //     u64   CPUs that have to be flushed
+export const DEFER_FLUSHES = 24; //  u32   flushes that were carried out
+export const DEFER_PAGES = 32; //    (u32 old folio, u32 new folio) × capacity
+export const DEFER_PAGE_BYTES = 8;
+export const DEFER_FREE_EARLY = 1; // wrong: an old frame is given up before its flush (scenario G10)
+
+export const ASIDS_LOCK = 0; //          u32   cpu_asid_lock
+export const ASIDS_BITS = 4; //          u32   asid_bits, 1 to 16
+export const ASIDS_GENERATION = 8; //    u64   asid_generation: a multiple of 2^16
+export const ASIDS_CURRENT = 16; //      u32   cur_idx
+export const ASIDS_FLAGS = 20; //        u32   ASIDS_NO_FLUSH
+export const ASIDS_FLUSH_PENDING = 24; // u64  CPUs that flush everything before they use their next ASID (tlb_flush_pending)
+export const ASIDS_ROLLOVERS = 32; //    u32   how often the numbers ran out
+export const ASIDS_ACTIVE = 64; //       u64 × 64  what each CPU runs, 0 since a roll-over (active_asids)
+export const ASIDS_RESERVED = 576; //    u64 × 64  what each CPU ran at the last roll-over (reserved_asids)
+export const ASIDS_MAP = 1088; //        u64 × 2^bits / 64  a bit for each number in use
+export const ASIDS_NO_FLUSH = 1; // wrong: CPUs do not flush after a roll-over
 
 // ---- Formats -----------------------------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ export abstract class Walk {
       if (page == 0) return visitor.unbacked(level);
       const slot = page + format.offset(va, level);
       const entry = Entry.load<F>(slot);
-      visitor.note(entry, level);
+      visitor.note(table, entry, level);
       if (!format.present(entry)) return visitor.absent<F>(slot, level, access, regime);
       const leaf = format.leaf(entry, level);
       if (format.reserved(entry, level, leaf, regime) != 0) return visitor.reserved<F>(slot, level, access, regime);
@@ -329,7 +329,7 @@ class Look {
   enter(_table: u64, _level: i32, _index: u32): void {}
 
   @inline
-  note(_entry: u64, _level: i32): void {}
+  note(_table: u64, _entry: u64, _level: i32): void {}
 
   @inline
   follow(_table: u64, _level: i32, _rights: u64): void {}
@@ -368,7 +368,7 @@ class Touch {
   enter(_table: u64, _level: i32, _index: u32): void {}
 
   @inline
-  note(_entry: u64, _level: i32): void {}
+  note(_table: u64, _entry: u64, _level: i32): void {}
 
   @inline
   follow(_table: u64, _level: i32, _rights: u64): void {}
@@ -411,7 +411,7 @@ class Trace {
   }
 
   @inline
-  note(entry: u64, level: i32): void {
+  note(_table: u64, entry: u64, level: i32): void {
     Trail.note(entry, level);
   }
 
@@ -450,7 +450,7 @@ class Seek {
   enter(_table: u64, _level: i32, _index: u32): void {}
 
   @inline
-  note(_entry: u64, _level: i32): void {}
+  note(_table: u64, _entry: u64, _level: i32): void {}
 
   @inline
   follow(_table: u64, _level: i32, _rights: u64): void {}
@@ -489,7 +489,7 @@ class Survey {
   }
 
   @inline
-  note(entry: u64, level: i32): void {
+  note(_table: u64, entry: u64, level: i32): void {
     Trail.note(entry, level);
   }
 

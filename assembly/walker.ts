@@ -6,7 +6,7 @@
 //
 // **No walker holds a lock, and none takes an RCU section.** That a table is not freed under it is up to who frees: not before an invalidation
 // that covers it is complete (flush/gather.ts). Who forgets that has the walker read, and set A in, whatever the frame has become:
-// CPU_STRAYS says so in the builds that watch. So tables under CPUs are changed through an mm, not by map.ts alone.
+// chaos and explore note it (HW_WATCHED, CPU_STRAYS). So tables under CPUs are changed through an mm, not by map.ts alone.
 //
 // Not modelled: a walk that sets D in the same locked update as A (it is a second step here), caches of the tables' memory.
 
@@ -41,6 +41,7 @@ import {
   HW_EVICT,
   HW_NEGATIVE,
   HW_SPECULATE,
+  HW_WATCHED,
   MACHINE_LAZY_WB,
   MACHINE_SWDIRTY,
   META_STATE,
@@ -48,7 +49,7 @@ import {
   RESULT_MAPPED,
   RESULT_SHIFT,
 } from "./layout";
-import { Count, Sequence } from "./assoc";
+import { Count, Own, Sequence } from "./assoc";
 import { Shared } from "./atomic";
 import { WriteBack } from "./dirty";
 import { Frames, NO_FRAME } from "./frame";
@@ -108,15 +109,17 @@ export abstract class Walker {
   private static descend<F, S>(cpu: usize, va: u64, access: u32): u64 {
     const tlb = <usize>load<u32>(cpu, CPU_TLB);
     const space = Mm.space(load<u32>(cpu, CPU_MM));
-    memory.fill(cpu + CPU_WALK_TABLES, 0, TABLES * TABLE_BYTES);
     let from: i32 = changetype<F>(0).levels - 1;
     let table = changetype<F>(0).rootTable(Space.root(space));
     let above = changetype<F>(0).allRights;
-    const known = Pwc.any(tlb) ? Pwc.find<S>(tlb, va, load<u32>(cpu, CPU_ASID)) : 0;
-    if (known != 0) {
-      from = Pwc.level(known);
-      table = Pwc.table(known);
-      above = Pwc.rights(known);
+    if (Pwc.any(tlb)) {
+      memory.fill(cpu + CPU_WALK_TABLES, 0, TABLES * TABLE_BYTES);
+      const known = Pwc.find<S>(tlb, va, load<u32>(cpu, CPU_ASID));
+      if (known != 0) {
+        from = Pwc.level(known);
+        table = Pwc.table(known);
+        above = Pwc.rights(known);
+      }
     }
     return Walk.resume<F, Hardware>(cpu, from, table, above, va, 0, access, Space.regime(space));
   }
@@ -133,6 +136,18 @@ export abstract class Walker {
     }
   }
 
+  /** Ghost: notes a walk through a table that was freed. */
+  static watch(cpu: usize, table: u64): void {
+    if ((load<u32>(cpu, CPU_HARDWARE) & HW_WATCHED) == 0) return;
+    const index = Frames.indexOf(table);
+    const root = Frames.indexOf(Space.root(Mm.space(load<u32>(cpu, CPU_MM))));
+    // Tables of an image are not this memory's to count.
+    if (index == NO_FRAME || root == NO_FRAME) return;
+    if (Shared.quietLoad<u32>(Frames.meta(root) + META_STATE) != FRAME_TABLE) return;
+    const state = Shared.quietLoad<u32>(Frames.meta(index) + META_STATE);
+    if (state != FRAME_TABLE && state != FRAME_WAITING) store<u32>(cpu, 1, CPU_STRAYS);
+  }
+
   // ---- unasked
 
   /** SPEC: a walk for a load that no access needs. Nothing faults; the entry lingers. */
@@ -143,6 +158,14 @@ export abstract class Walker {
     const access: u32 = ACCESS_READ | ACCESS_USER;
     if (Space.format(Mm.space(mm)) == FORMAT_X86_64_LA57) Walker.walk<X86_64_LA57, S>(cpu, va, access);
     else Walker.walk<X86_64, S>(cpu, va, access);
+  }
+
+  /** Between the early acknowledgement of a request and the invalidation: the hardware walker does not stop. */
+  static interlude(cpu: usize): void {
+    const hardware = load<u32>(cpu, CPU_HARDWARE);
+    const target = load<u64>(cpu, CPU_PREFETCH);
+    if ((hardware & HW_SPECULATE) == 0 || target == 0 || load<u32>(cpu, CPU_MM) == 0) return;
+    if (Point.choose(2) != 0) Walker.speculate<Own>(cpu, target);
   }
 
   /** Before an access to `va`: what the environment does, if anything. */
@@ -175,21 +198,12 @@ class Hardware {
   }
 
   @inline
-  enter(table: u64, _level: i32, _index: u32): void {
-    if (BUILD != BUILD_RELEASE) store<u32>(changetype<usize>(this), Frames.indexOf(table), CPU_WALK_SLOT);
-  }
+  enter(_table: u64, _level: i32, _index: u32): void {}
 
   /** In the step of the access: was the table that the entry stands in freed? */
-  note(_entry: u64, _level: i32): void {
-    if (BUILD == BUILD_RELEASE) return;
-    const cpu = changetype<usize>(this);
-    const table = load<u32>(cpu, CPU_WALK_SLOT);
-    const root = Frames.indexOf(Space.root(Mm.space(load<u32>(cpu, CPU_MM))));
-    // Tables of an image are not this memory's to count.
-    if (table == NO_FRAME || root == NO_FRAME) return;
-    if (Shared.quietLoad<u32>(Frames.meta(root) + META_STATE) != FRAME_TABLE) return;
-    const state = Shared.quietLoad<u32>(Frames.meta(table) + META_STATE);
-    if (state != FRAME_TABLE && state != FRAME_WAITING) store<u32>(cpu, 1, CPU_STRAYS);
+  @inline
+  note(table: u64, _entry: u64, _level: i32): void {
+    if (BUILD != BUILD_RELEASE) Walker.watch(changetype<usize>(this), table);
   }
 
   @inline

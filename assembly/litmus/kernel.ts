@@ -53,7 +53,8 @@ export abstract class Kernel {
     else if (op == OP_LEAVE_LAZY) Block.set(p, Code.d(at), <u64>Cpu.leaveLazy(cpu));
     else if (op == OP_LOAD_MM || op == OP_LOAD_MM_KEEP) {
       const mm = c == NO_SYMBOL ? <usize>0 : <usize>Block.symbol(p, c);
-      Cpu.loadMm(cpu, mm, <u32>Block.get(p, Code.a(at)));
+      if (op == OP_LOAD_MM) Cpu.loadMm(cpu, mm, <u32>Block.get(p, Code.a(at)));
+      else Cpu.loadMmUnflushed(cpu, mm, <u32>Block.get(p, Code.a(at)));
     }
   }
 

@@ -12,9 +12,11 @@
 //   4. `flushNested` likewise; the lock must have been acquired, it need not be held any more.
 
 import {
+  CONTROL_CONTEXTS,
   META_NEXT,
   MM_BYTES,
   MM_CPUMASK,
+  MM_CTX_ID,
   MM_FLUSH_PENDING,
   MM_LOCK_SEQ,
   MM_MMAP_LOCK,
@@ -43,6 +45,7 @@ export abstract class Mm {
     store<u32>(mm, <u32>space, MM_SPACE);
     store<u32>(mm, splitPtl ? 1 : 0, MM_SPLIT_PTL);
     store<u32>(mm, 1, MM_USERS);
+    store<u64>(mm, Shared.add<u64>(CONTROL_CONTEXTS, 1) + 1, MM_CTX_ID);
     store<u64>(mm, 1, MM_TLB_GEN); // init_new_context(): a CPU that has seen nothing is at 0
     return mm;
   }

@@ -237,10 +237,15 @@ export interface CoreExports {
   setHardware(cpu: number, hardware: number, prefetch: bigint): void;
   freeCpu(cpu: number): void;
   loadMm(cpu: number, mm: number, asid: number): void;
+  loadMmUnflushed(cpu: number, mm: number, asid: number): void;
+  switchMm(cpu: number, mm: number): void;
+  switchMmAllocated(cpu: number, mm: number, asids: number): void;
+  createAsids(bits: number, flags: number): number;
+  freeAsids(asids: number): void;
   enterUser(cpu: number): void;
   leaveUser(cpu: number): void;
   enterLazy(cpu: number): void;
-  leaveLazy(cpu: number): number;
+  leaveLazy(cpu: number, compareFirst?: boolean): number;
   takeInterrupts(cpu: number): void;
   speculate(cpu: number, va: bigint): void;
   evict(cpu: number, va: bigint): void;
@@ -259,6 +264,19 @@ export interface CoreExports {
     freed: boolean,
     options: number,
   ): number;
+
+  // ---- flush/batched.ts, flush/deferred.ts
+
+  shouldDeferFlush(self: number, mm: number): number;
+  deferUnmapFlush(batch: number, self: number, mm: number, va: bigint, writable: boolean): void;
+  flushUnmapped(batch: number, self: number, options: number): number;
+  flushUnmappedDirty(batch: number, self: number, options: number): number;
+  flushBatchedPending(self: number, mm: number, options: number): void;
+  createDeferred(capacity: number, flags: number): number;
+  freeDeferred(pages: number): void;
+  keepMigrated(pages: number, self: number, mm: number, va: bigint, old: number, folio: number): number;
+  settleMigrated(pages: number, self: number, folio: number, options: number): number;
+  flushMigrated(pages: number, self: number, options: number): number;
 
   // ---- range/mapping_dirty.ts
 

@@ -33,6 +33,7 @@ const ASSEMBLY = [
   'loads',
   'mm/',
   'dirty',
+  'invalidation',
   'walker',
   'interrupt',
   'access',
