@@ -68,11 +68,16 @@ async function compile(target, fresh) {
   console.log(`build/${target}.wasm ${bytes.length} bytes`);
 }
 
-/** Binaryen's Asyncify over the imports that suspend, between optimisations. */
+/**
+ * Binaryen's Asyncify over the imports that suspend, between optimisations. A function that was suspended saves all locals that matter at one
+ * of its calls, what they held last included; so functions are kept apart (asconfig.json, and no inlining of those with one caller), or
+ * states of the explorer would differ by what an instruction before left in locals that are dead.
+ */
 function asyncify(module, text) {
   const tool = (name) => fileURLToPath(new URL(`bin/${name}`, import.meta.resolve('binaryen')));
   const features = ['--enable-threads', '--enable-simd', '--enable-bulk-memory', '--enable-nontrapping-float-to-int'];
-  const passes = ['-O3', '--asyncify', '--pass-arg=asyncify-imports@point.suspend,point.choose', '-O3'];
+  const apart = ['--one-caller-inline-max-function-size', '1'];
+  const passes = ['-O3', ...apart, '--asyncify', '--pass-arg=asyncify-imports@point.suspend,point.choose', '-O3'];
   const run = (name, ...options) =>
     execFileSync(process.execPath, [tool(name), module, ...options], { stdio: 'inherit' });
   run('wasm-opt', ...features, ...passes, '-o', module);

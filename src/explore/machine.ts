@@ -61,8 +61,8 @@ import { liveRegisters } from './liveness.ts';
 const FRAMES = 128;
 const HEAP_BYTES = 512 * 1024;
 const STACK_BYTES = 4096;
-/** More accesses than any step makes on its own: beyond it a CPU runs in a circle without ever meeting another. */
-const MOST_QUIET = 1_000_000;
+/** More accesses than a step makes on its own: beyond it a CPU runs in a circle, waiting for a word that nobody has written yet. */
+const MOST_QUIET = 50_000;
 
 /** Kind of the point of a choice of the environment. */
 export const POINT_CHOICE = 64;
@@ -148,6 +148,8 @@ export class Machine implements LitmusHost {
   #choice = 0;
   #quiet = 0;
   readonly #finest: boolean;
+  /** Granule of the last access of its own that was no step; -1 if what came last is the access that the step began with. */
+  #head = -1;
   #step: Step = {
     granules: [],
     written: [],
@@ -240,6 +242,7 @@ export class Machine implements LitmusHost {
     step.pending.granule = -1;
     step.pending.choices = 0;
     this.#quiet = 0;
+    this.#head = -1;
     this.#running = c;
     this.#resumed = resumes;
     this.core.become(cpu.agent);
@@ -277,7 +280,8 @@ export class Machine implements LitmusHost {
     if (c < 0) return;
     const granule = address >>> 3;
     const bare = kind & ~POINT_JOINED;
-    const isPart = (kind & POINT_JOINED) !== 0 || this.#isDelivery(c, address, bare);
+    const joined = (kind & POINT_JOINED) !== 0;
+    const isPart = joined || this.#isDelivery(c, address, bare);
     if (this.#rewinding) {
       this.#rewinding = false;
       this.#asyncify.asyncify_stop_rewind();
@@ -292,12 +296,19 @@ export class Machine implements LitmusHost {
       return;
     }
     if (!this.#finest && !this.#isShared(c, granule, address, bare)) {
-      if (!isPart) this.#step.points++;
-      if (++this.#quiet > MOST_QUIET) throw new Error(`CPU ${this.cpus[c]?.program.name} runs in a circle`);
+      if (++this.#quiet > MOST_QUIET) {
+        if (isPart) throw new Error(`CPU ${this.cpus[c]?.program.name} runs in a circle in an atomic block`);
+        this.#share(granule);
+      }
+      if (isPart) return;
+      this.#step.points++;
+      this.#head = granule;
       return;
     }
-    // Before the first step there is none that it could be part of.
-    if (isPart && (this.#resumed || this.#finest)) {
+    // Before the first step there is none that a request could be part of.
+    if (joined || (isPart && (this.#resumed || this.#finest))) {
+      // What is joined to an access belongs to it, not to the step before: that access is a step too.
+      if (joined && this.#head >= 0) this.#share(this.#head);
       if (this.#finest) this.#step.accesses.push(address, bare);
       this.#touch(granule, bare);
     } else this.#park(c, bare, granule, address & 7, 0);
@@ -345,13 +356,10 @@ export class Machine implements LitmusHost {
       this.#initial.set(granule, this.#wordsNow(granule));
       this.#touched.push(granule);
     }
+    if (this.#waits(address, kind)) this.#share(granule);
     const writes = writesAt(kind);
-    if (known === OWNED_BY + c) {
-      if (this.#waits(address, kind)) this.#share(granule);
-      return false;
-    }
+    if (known === OWNED_BY + c) return false;
     if (known === UNTOUCHED || known === READ_BY + c) {
-      if (this.#waits(address, kind)) this.#share(granule);
       if (writes) {
         this.#classes[granule] = OWNED_BY + c;
         (this.owned[c] as number[]).push(granule);
@@ -378,7 +386,7 @@ export class Machine implements LitmusHost {
     return false;
   }
 
-  /** Would the CPU wait here, for a word that nobody else is known to touch? */
+  /** Would the CPU wait here, for a word that nobody else is known to write? */
   #waits(address: number, kind: number): boolean {
     if (kind === POINT_CHANGE || kind === POINT_CHANGE_WIDE || kind === POINT_READ_LOCK || kind === POINT_WRITE_LOCK)
       return true;

@@ -69,6 +69,55 @@ describe.each([false, true])('reduced: %s', (reduce) => {
     expect(result.states).toBe(5);
   });
 
+  // Nobody writes the word, so looking at it is no step; waiting for it is.
+  test('who waits for what nobody writes has deadlocked, though others read it', async () => {
+    const { words: list, symbols } = words(1);
+    const program = makeProgram({
+      world: { ...EMPTY_WORLD, words: list },
+      symbols,
+      cpus: [
+        makeCpu('P0', [load(1, 0)]),
+        makeCpu('P1', [set(1, 1n), set(3, 1n), I(ops.OP_AWAIT64, { c: 0, a: 1, immediate: 3n })]),
+      ],
+    });
+    expect(verdictOf(await explore(program, { reduce }), 'DEADLOCK')).toBe('violated');
+  });
+
+  // P0 begins before anybody is known to write the word, and must come back to the state that it left.
+  test('who looks at a word in a loop until it changes', async () => {
+    const { words: list, symbols } = words(1);
+    const program = makeProgram({
+      world: { ...EMPTY_WORLD, words: list },
+      symbols,
+      cpus: [makeCpu('P0', [load(1, 0), I(ops.OP_IF_ZERO, { a: 1, c: 0 })]), makeCpu('P1', [set(1, 1n), store(0, 1)])],
+      observed: [{ of: 'register', cpu: 0, register: 1, name: 'r' }],
+    });
+    const result = await explore(program, { reduce });
+    expect(textsOf(result)).toEqual(['r=1']);
+    expect({ states: result.states, deadlock: verdictOf(result, 'DEADLOCK') }).toEqual({
+      states: 3,
+      deadlock: 'holds',
+    });
+  });
+
+  // P0 alone touches a; what is joined to that access is seen by P1.
+  test('an access is a step if others can see what is joined to it', async () => {
+    const { words: list, symbols } = words(3);
+    const program = makeProgram({
+      world: { ...EMPTY_WORLD, words: list },
+      symbols,
+      cpus: [
+        makeCpu('P0', [set(1, 1n), store(2, 1), store(0, 1), ...joined(store(1, 1))]),
+        makeCpu('P1', [load(2, 1), load(3, 2)]),
+      ],
+      observed: [
+        { of: 'register', cpu: 1, register: 2, name: 'b' },
+        { of: 'register', cpu: 1, register: 3, name: 'c' },
+      ],
+    });
+    expect(textsOf(await explore(program, { reduce }))).toEqual(['b=0 c=0', 'b=0 c=1', 'b=1 c=1']);
+  });
+
   test('a program may fail before its first step', async () => {
     const { words: list, symbols } = words(1);
     const program = makeProgram({
