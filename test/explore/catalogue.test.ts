@@ -1,0 +1,71 @@
+// With and without reduction, every scenario of the catalogue says the same.
+//
+// Guarantees: for all variants that a file names, and a sample of the combinations that it does not, the reduced search finds the verdicts and the
+// outcomes of the full one. The verdicts themselves are judged against the files' expectations elsewhere.
+
+import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { explore } from '../../src/explore/explore.ts';
+import {
+  allCombinations,
+  compile,
+  type LitmusProgram,
+  type NamedVariant,
+  parseScenario,
+  type Scenario,
+  variantsOf,
+} from '../../src/litmus/index.ts';
+
+const FOLDER = 'src/scenarios';
+const files = readdirSync(FOLDER).filter((name) => name.endsWith('.litmus'));
+/** Combinations of each file that it does not name. */
+const SAMPLE = Number(process.env['SAMPLE'] ?? 12);
+/** The full search of a variant that has more says no more than what it met. */
+const MOST_STATES = 400_000;
+const SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
+
+describe.each(files)(`%s (sample of seed ${SEED})`, (name) => {
+  const scenario = read(name);
+  const named = variantsOf(scenario);
+  const others = fc.sample(fc.constantFrom(...allCombinations(scenario)), { seed: SEED, numRuns: SAMPLE });
+  test.each([...named, ...others].map((each) => [textOf(each), each] as const))('%s', async (_, { variant }) => {
+    await compare(compile(scenario, variant));
+  });
+});
+
+async function compare(program: LitmusProgram): Promise<void> {
+  const reduced = await explore(program, { shortest: false });
+  expect(reduced.exhaustive).toBe(true);
+  const full = await explore(program, { reduce: false, shortest: false, maxStates: MOST_STATES });
+  if (full.exhaustive) {
+    expect(said(reduced)).toEqual(said(full));
+    expect(reduced.states).toBeLessThanOrEqual(full.states);
+    return;
+  }
+  const outcomes = new Set(reduced.outcomes.map(({ text }) => text));
+  expect(full.outcomes.filter(({ text }) => !outcomes.has(text))).toEqual([]);
+  const violated = new Set(violatedBy(reduced));
+  expect(violatedBy(full).filter((invariant) => !violated.has(invariant))).toEqual([]);
+}
+
+type Result = Awaited<ReturnType<typeof explore>>;
+
+function said(result: Result) {
+  return { outcomes: result.outcomes.map(({ text }) => text), violated: violatedBy(result) };
+}
+
+function violatedBy({ verdicts }: Result): string[] {
+  return verdicts.filter(({ verdict }) => verdict === 'violated').map(({ invariant }) => invariant);
+}
+
+function textOf({ id, variant }: NamedVariant): string {
+  const settings = Object.entries(variant).map(([name, value]) => `${name}=${value}`);
+  return `${id ?? '-'} ${settings.join(' ')}`;
+}
+
+function read(name: string): Scenario {
+  const parsed = parseScenario(readFileSync(`${FOLDER}/${name}`, 'utf8'));
+  if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
+  return parsed.scenario;
+}
