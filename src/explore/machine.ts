@@ -191,11 +191,12 @@ export class Machine implements LitmusHost {
       for (const [n, word] of this.wordsOf(granule).entries()) this.u32[word] = initial[n] as number;
       if ((this.#classes[granule] as number) > SHARED) this.#classes[granule] = UNTOUCHED;
     }
-    for (const { ranges, initial, stack } of this.cpus) {
+    for (const { block, ranges, initial, stack } of this.cpus) {
       let at = 0;
       for (const [first, end] of ranges)
         for (let word = first; word < end; word++) this.u32[word] = initial[at++] as number;
       this.u32[stack >> 2] = 0;
+      this.u32[(block + LITMUS_FAILED) >> 2] = 0;
     }
     for (const granules of this.owned) granules.length = 0;
   }

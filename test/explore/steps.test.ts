@@ -118,6 +118,26 @@ describe.each([false, true])('reduced: %s', (reduce) => {
     expect(textsOf(await explore(program, { reduce }))).toEqual(['b=0 c=0', 'b=0 c=1', 'b=1 c=1']);
   });
 
+  // While nobody is known to share a word, P0 comes to its assertion before its first step; then it is known, and the store is a step.
+  test('an exploration that is begun anew knows nothing of violations of the one before', async () => {
+    const { words: list, symbols } = words(2);
+    const program = makeProgram({
+      world: { ...EMPTY_WORLD, words: list },
+      symbols,
+      cpus: [
+        makeCpu('P0', [
+          set(1, 1n),
+          store(0, 1),
+          ...joined(I(ops.OP_ASSERT, { a: 2, c: ops.FIRST_INVARIANT }), load(3, 1)),
+        ]),
+        makeCpu('P1', [set(1, 1n), store(1, 1)]),
+      ],
+      invariants: ['ALWAYS'],
+    });
+    const { verdicts } = await explore(program, { reduce });
+    expect(verdicts.find(({ invariant }) => invariant === 'ALWAYS')?.schedule?.length).toBe(1);
+  });
+
   test('a program may fail before its first step', async () => {
     const { words: list, symbols } = words(1);
     const program = makeProgram({
