@@ -259,8 +259,10 @@ export abstract class Cpu {
     if (before != 0) Mm.clearCpu(before, Cpu.id(cpu));
   }
 
+  /** Without an mm the tag is 0, under which nothing stands. */
   private static enterMm(cpu: usize, mm: usize): void {
     store<u32>(cpu, <u32>mm, CPU_MM);
+    if (mm == 0) store<u32>(cpu, 0, CPU_ASID);
     Shared.store<u32>(cpu + CPU_LAZY, 0);
     if (mm != 0) Mm.setCpu(mm, Cpu.id(cpu));
   }

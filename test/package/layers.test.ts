@@ -99,7 +99,12 @@ test('only src/core loads the compiled core', () => {
   const loads = imports.filter(({ to }) => to.startsWith('build/'));
   expect(loads.length).toBeGreaterThan(0);
   const isCore = ({ to }: Import) => to !== 'build/scenarios.js';
-  expect(loads.filter(isCore).filter(({ from }) => !from.startsWith('src/core/')).map(arrow)).toEqual([]);
+  expect(
+    loads
+      .filter(isCore)
+      .filter(({ from }) => !from.startsWith('src/core/'))
+      .map(arrow),
+  ).toEqual([]);
 });
 
 test('the library imports no package but the parser, and no Node module but in image and cli', () => {
