@@ -33,6 +33,11 @@ export class Age {
   }
 
   @inline
+  clears<F>(): u64 {
+    return changetype<F>(0).youngMask;
+  }
+
+  @inline
   after<F>(entry: u64): u64 {
     return changetype<F>(0).pteMkold(entry);
   }

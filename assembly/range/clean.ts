@@ -37,6 +37,11 @@ export class Clean {
   }
 
   @inline
+  clears<F>(): u64 {
+    return changetype<F>(0).dirtyMask;
+  }
+
+  @inline
   after<F>(entry: u64): u64 {
     return changetype<F>(0).pteMkclean(entry);
   }

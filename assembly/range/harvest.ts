@@ -33,6 +33,11 @@ export class HarvestDirty {
   }
 
   @inline
+  clears<F>(): u64 {
+    return 0;
+  }
+
+  @inline
   after<F>(entry: u64): u64 {
     return entry;
   }
@@ -64,6 +69,11 @@ export class HarvestSoftDirty {
   hit<F>(entry: u64): bool {
     const format = changetype<F>(0);
     return format.ptePresent(entry) && format.pteSoftDirty(entry);
+  }
+
+  @inline
+  clears<F>(): u64 {
+    return 0;
   }
 
   @inline
@@ -101,6 +111,11 @@ export class HarvestYoung {
   }
 
   @inline
+  clears<F>(): u64 {
+    return 0;
+  }
+
+  @inline
   after<F>(entry: u64): u64 {
     return entry;
   }
@@ -132,6 +147,11 @@ export class HarvestWritten {
   hit<F>(entry: u64): bool {
     const format = changetype<F>(0);
     return format.ptePresent(entry) && !format.pteUffdWp(entry);
+  }
+
+  @inline
+  clears<F>(): u64 {
+    return 0;
   }
 
   @inline

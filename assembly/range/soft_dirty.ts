@@ -34,6 +34,11 @@ export class ClearSoftDirty {
   }
 
   @inline
+  clears<F>(): u64 {
+    return 0;
+  }
+
+  @inline
   after<F>(entry: u64): u64 {
     return changetype<F>(0).pteClearSoftDirty(changetype<F>(0).pteWrprotect(entry));
   }

@@ -40,6 +40,12 @@ export class Wrprotect {
     return changetype<F>(0).pteWrite(entry);
   }
 
+  /** If all that it does to an entry is to clear bits: these; else 0. */
+  @inline
+  clears<F>(): u64 {
+    return 0;
+  }
+
   @inline
   after<F>(entry: u64): u64 {
     return changetype<F>(0).pteWrprotect(entry);
