@@ -28,6 +28,7 @@ import {
 } from "../layout";
 
 const RANGE_BYTES: usize = 16;
+const RANGE_SHIFT: usize = 4;
 const LAST: usize = 8;
 
 export abstract class Tracker {
@@ -83,30 +84,41 @@ export abstract class Tracker {
     if (load<u32>(tracker, TRACK_POLICY) == TRACK_EXACT) {
       let at = vpns;
       while (at < end) {
-        const first = (<u64>(<i64>load<f64>(at))) << FRAME_SHIFT;
+        const first = Tracker.address(load<f64>(at));
         Tracker.add(tracker, first, first | low, strideShift);
         at = Tracker.extend(tracker, at + 8, end, low);
       }
       return;
     }
-    // The span of all of them is one range.
-    let first: u64 = ~(<u64>0);
-    let last: u64 = 0;
-    let at = vpns;
-    for (; at + 8 < end; at += 16) {
-      const page = (<u64>(<i64>load<f64>(at))) << FRAME_SHIFT;
-      const other = (<u64>(<i64>load<f64>(at, 8))) << FRAME_SHIFT;
-      first = min(first, min(page, other));
-      last = max(last, max(page, other));
-    }
-    if (at < end) {
-      const page = (<u64>(<i64>load<f64>(at))) << FRAME_SHIFT;
-      first = min(first, page);
-      last = max(last, page);
-    }
     if (count == 0) return;
+    // The span of all of them is one range. Page numbers are compared as the doubles that they are.
+    let low2 = v128.load_splat<f64>(vpns);
+    let high2 = low2;
+    let at = vpns;
+    for (; at + 32 <= end; at += 32) {
+      const a = v128.load(at);
+      const b = v128.load(at, 16);
+      low2 = f64x2.pmin(low2, f64x2.pmin(a, b));
+      high2 = f64x2.pmax(high2, f64x2.pmax(a, b));
+    }
+    for (; at < end; at += 8) {
+      const page = v128.load_splat<f64>(at);
+      low2 = f64x2.pmin(low2, page);
+      high2 = f64x2.pmax(high2, page);
+    }
+    const first = Tracker.address(min(f64x2.extract_lane(low2, 0), f64x2.extract_lane(low2, 1)));
+    const last = Tracker.address(max(f64x2.extract_lane(high2, 0), f64x2.extract_lane(high2, 1)));
     Tracker.add(tracker, first, last | low, strideShift);
     store<u32>(tracker, load<u32>(tracker, TRACK_ADDS) + count - 1, TRACK_ADDS);
+  }
+
+  /**
+   * The address of a page number below 2^52. The sum has it in its fraction, which the shift brings to where the page number of an address is;
+   * a conversion checks for what cannot be here.
+   */
+  @inline
+  private static address(vpn: f64): u64 {
+    return reinterpret<u64>(vpn + 4503599627370496) << FRAME_SHIFT;
   }
 
   /** What to invalidate: PLAN_NONE, PLAN_RANGES (TRACK_COUNT of them, at TRACK_RANGES) or PLAN_FULL. */
@@ -138,7 +150,7 @@ export abstract class Tracker {
     let last = load<u64>(top, LAST);
     let next = at;
     for (; next < end; next += 8) {
-      const page = (<u64>(<i64>load<f64>(next))) << FRAME_SHIFT;
+      const page = Tracker.address(load<f64>(next));
       if (page < first || page - 1 > last) break;
       last = max(last, page | low);
     }
@@ -155,12 +167,19 @@ export abstract class Tracker {
     // The bytes before and after it, or its own at the ends of the address space: what reaches neither does not touch it.
     const before = first == 0 ? 0 : first - 1;
     const after = last == ~(<u64>0) ? last : last + 1;
-    // [from, to): the ranges that overlap it or touch it, looked for four at a time.
+    // [from, to): the ranges that overlap it or touch it. The first of them is looked for by halves, without a branch that depends on
+    // what is compared.
     let from = ranges;
-    while (from + 4 * RANGE_BYTES <= end && load<u64>(from, 3 * RANGE_BYTES + LAST) < before) from += 4 * RANGE_BYTES;
-    while (from < end && load<u64>(from, LAST) < before) from += RANGE_BYTES;
+    for (let n = count; n > 0; ) {
+      const half = (n + 1) >> 1;
+      const middle = from + ((<usize>half) << RANGE_SHIFT);
+      from = select<usize>(middle, from, load<u64>(middle - RANGE_BYTES, LAST) < before);
+      n -= half;
+    }
+    // What stands at `end` may be read: the block has room for one range more.
+    if (u32(from < end) & u32(first >= load<u64>(from)) & u32(last <= load<u64>(from, LAST))) return;
     let to = from;
-    while (to < end && load<u64>(to) <= after) to += RANGE_BYTES;
+    while (u32(to < end) & u32(load<u64>(to) <= after)) to += RANGE_BYTES;
     if (to > from) {
       const reach = load<u64>(to - RANGE_BYTES, LAST);
       store<u64>(from, min(first, load<u64>(from)));

@@ -61,6 +61,8 @@ __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_e
   define(env, exports, "cleanNaive", run, clean_naive);
   define(env, exports, "sumTables", run, sum_tables);
   define(env, exports, "trackExact", run, track_exact);
+  define(env, exports, "trackHalves", run, track_halves);
   define(env, exports, "trackSpan", run, track_span);
+  define(env, exports, "trackDoubles", run, track_doubles);
   return exports;
 }

@@ -3,7 +3,7 @@
 // Each takes the pages from `va` on, clears the dirty bits of present entries and sets their bits in the bitmap at `output`. One thread
 // at a time runs here, but the atomics are those that walkers elsewhere would need. Between the tables all use one look-up.
 #include "walk.h"
-#ifdef __AVX512F__
+#ifdef __SSE2__
 #include <immintrin.h>
 #endif
 
@@ -150,7 +150,21 @@ static void insert(tracker_t *t, u64 first, u64 last) {
   --t->count;
 }
 
-INLINE void add(tracker_t *t, bool exact, u64 first, u64 last) {
+/** The same, the place found by halves and without a branch, as the core does it. */
+static void insert_by_halves(tracker_t *t, u64 first, u64 last) {
+  const run_t *at = t->runs;
+  const u64 before = first == 0 ? 0 : first - 1;
+  for (u32 n = t->count; n > 0;) {
+    const u32 half = (n + 1) >> 1;
+    at = at[half - 1].last < before ? at + half : at;
+    n -= half;
+  }
+  const u32 from = (u32)(at - t->runs);
+  if ((from < t->count) & (first >= at->first) & (last <= at->last)) return;
+  insert(t, first, last);
+}
+
+INLINE void add(tracker_t *t, bool exact, bool halves, u64 first, u64 last) {
   ++t->adds;
   if (t->count == 0) {
     t->runs[0] = (run_t){first, last};
@@ -167,20 +181,51 @@ INLINE void add(tracker_t *t, bool exact, u64 first, u64 last) {
     if (last > top->last) top->last = last;
     return;
   }
-  insert(t, first, last);
+  if (halves) insert_by_halves(t, first, last);
+  else insert(t, first, last);
 }
 
-INLINE u32 track(const call_t *call, bool exact) {
+INLINE u32 track(const call_t *call, bool exact, bool halves) {
   const double *const pages = (const double *)(memory + call->input);
   static tracker_t tracker;
   tracker.count = tracker.adds = 0;
   tracker.limit = 16;
   for (u32 n = 0; n < call->count; ++n) {
     const u64 first = (u64)(int64_t)pages[n] << FRAME_SHIFT;
-    add(&tracker, exact, first, first | 0xfff);
+    add(&tracker, exact, halves, first, first | 0xfff);
   }
   return tracker.count + (u32)(tracker.runs[0].first >> FRAME_SHIFT);
 }
 
-u32 track_exact(const call_t *call) { return track(call, true); }
-u32 track_span(const call_t *call) { return track(call, false); }
+u32 track_exact(const call_t *call) { return track(call, true, false); }
+u32 track_halves(const call_t *call) { return track(call, true, true); }
+u32 track_span(const call_t *call) { return track(call, false, false); }
+
+/** The span of all pages as one range: the least and the greatest of the doubles, in vectors of the width that WebAssembly has. */
+u32 track_doubles(const call_t *call) {
+  const double *const pages = (const double *)(memory + call->input);
+#ifdef __SSE2__
+  __m128d low = _mm_set1_pd(pages[0]), high = low;
+  for (u32 n = 0; n + 4 <= call->count; n += 4) {
+    const __m128d a = _mm_loadu_pd(pages + n), b = _mm_loadu_pd(pages + n + 2);
+    low = _mm_min_pd(low, _mm_min_pd(a, b));
+    high = _mm_max_pd(high, _mm_max_pd(a, b));
+  }
+  for (u32 n = call->count & ~3u; n < call->count; ++n) {
+    low = _mm_min_pd(low, _mm_set1_pd(pages[n]));
+    high = _mm_max_pd(high, _mm_set1_pd(pages[n]));
+  }
+  const double first = low[0] < low[1] ? low[0] : low[1], last = high[0] > high[1] ? high[0] : high[1];
+#else
+  double first = pages[0], last = first;
+  for (u32 n = 0; n < call->count; ++n) {
+    first = pages[n] < first ? pages[n] : first;
+    last = pages[n] > last ? pages[n] : last;
+  }
+#endif
+  static tracker_t tracker;
+  tracker.count = tracker.adds = 0;
+  add(&tracker, false, false, (u64)(int64_t)first << FRAME_SHIFT, (u64)(int64_t)last << FRAME_SHIFT | 0xfff);
+  tracker.adds += call->count - 1;
+  return tracker.count + (u32)(tracker.runs[0].first >> FRAME_SHIFT);
+}
