@@ -20,10 +20,7 @@ const TOO_MANY_CHANGES: u32 = 48;
 export const NEIGHBOURS: u32 = 208; // WINDOW - TOO_MANY_CHANGES, as a literal: no start function may compute it
 /** Addresses taken singly before four at a time are tried again. */
 export const BURST: u32 = 8;
-/**
- * What that grows to, doubling, while four at a time do not get on: with every A and D missing a write takes 3.4 ns so, 4.5 with
- * bursts of 8.
- */
+/** What that grows to, doubling, while four at a time do not get on. */
 const LONGEST_BURST: u32 = 512;
 /** Addresses for which leaves are judged each on its own before the last becomes the pattern. */
 const MIXED: u32 = 64;
@@ -90,6 +87,11 @@ export abstract class Near {
           v128.store(output + at, v128.or(v128.xor(entry23, changeV), v128.and(va23, inPage)), 16);
           i += 4;
         }
+        // Then, if A and D are asked for, those that agree but for them.
+        if (touch != 0 && change != 0) {
+          const most = min(to, i + LONGEST_BURST);
+          i = Near.touching<F>(page, region, input, output, i, most, pattern, change, test, touch);
+        }
         // Then, for a while, whatever passes.
         const until = min(to, i + MIXED);
         while (i + 4 <= until) {
@@ -120,7 +122,7 @@ export abstract class Near {
           if (!Pattern.single<F>(page + format.offset(va, 0), rights, va, out, test, need, touch)) break;
         }
         if (i == stop) {
-          pattern = load<u64>(page + format.offset(va, 0));
+          pattern = load<u64>(page + format.offset(va, 0)) | touch;
           change = Pattern.change<F>(pattern, rights, test, need);
           continue;
         }
@@ -149,7 +151,7 @@ export abstract class Near {
       }
       region = va;
       rights = format.packRights(format.narrow(above, entry));
-      pattern = load<u64>(page + format.offset(va, 0));
+      pattern = load<u64>(page + format.offset(va, 0)) | touch;
       change = Pattern.change<F>(pattern, rights, test, need);
       if (!changed) continue;
       if (i >= window) {
@@ -159,5 +161,65 @@ export abstract class Near {
       if (++changes == TOO_MANY_CHANGES) break;
     }
     return ((<u64>faults) << 32) | (i - from);
+  }
+
+  /**
+   * The addresses from `i` on, four at a time, while they stay in the region and their leaves agree with the pattern, which has the bits
+   * `touch`, in all but these; they are set where they are missing. Returns the first that it left. A function of its own, and with what
+   * it compares in vectors, for in `walk` it would load most of that from the stack, behind each atomic.
+   */
+  private static touching<F>(
+    page: usize,
+    region: u64,
+    input: usize,
+    output: usize,
+    i: u32,
+    to: u32,
+    pattern: u64,
+    change: u64,
+    test: u64,
+    touch: u64,
+  ): u32 {
+    const format = changetype<F>(0);
+    const judged = i64x2.splat(Pattern.fixed<F>(test) & ~touch);
+    const notRegion = i64x2.splat(~(format.span(1) - 1));
+    const inPage = i64x2.splat(format.span(0) - 1);
+    const regionV = i64x2.splat(region);
+    const patternV = i64x2.splat(pattern);
+    const changeV = i64x2.splat(change);
+    const touchV = i64x2.splat(touch);
+    const across = output - input;
+    const end = input + ((<usize>to) << 3) - 24;
+    let at = input + ((<usize>i) << 3);
+    for (; at < end; at += 32) {
+      const va01 = v128.load(at);
+      const va23 = v128.load(at, 16);
+      const slot0 = page + format.offset(i64x2.extract_lane(va01, 0), 0);
+      const slot1 = page + format.offset(i64x2.extract_lane(va01, 1), 0);
+      const slot2 = page + format.offset(i64x2.extract_lane(va23, 0), 0);
+      const slot3 = page + format.offset(i64x2.extract_lane(va23, 1), 0);
+      const entry01 = Pattern.pair(slot0, slot1);
+      const entry23 = Pattern.pair(slot2, slot3);
+      const away = v128.and(Pattern.differ(va01, va23, regionV), notRegion);
+      const other = v128.and(Pattern.differ(entry01, entry23, patternV), judged);
+      if (v128.any_true(v128.or(away, other))) break;
+      const touched01 = v128.or(entry01, touchV);
+      const touched23 = v128.or(entry23, touchV);
+      const entry0 = i64x2.extract_lane(entry01, 0);
+      const set0 = i64x2.extract_lane(touched01, 0);
+      if (set0 != entry0) if (atomic.cmpxchg<u64>(slot0, entry0, set0) != entry0) break;
+      const entry1 = i64x2.extract_lane(entry01, 1);
+      const set1 = i64x2.extract_lane(touched01, 1);
+      if (set1 != entry1) if (atomic.cmpxchg<u64>(slot1, entry1, set1) != entry1) break;
+      const entry2 = i64x2.extract_lane(entry23, 0);
+      const set2 = i64x2.extract_lane(touched23, 0);
+      if (set2 != entry2) if (atomic.cmpxchg<u64>(slot2, entry2, set2) != entry2) break;
+      const entry3 = i64x2.extract_lane(entry23, 1);
+      const set3 = i64x2.extract_lane(touched23, 1);
+      if (set3 != entry3) if (atomic.cmpxchg<u64>(slot3, entry3, set3) != entry3) break;
+      v128.store(at + across, v128.or(v128.xor(touched01, changeV), v128.and(va01, inPage)));
+      v128.store(at + across, v128.or(v128.xor(touched23, changeV), v128.and(va23, inPage)), 16);
+    }
+    return <u32>((at - input) >> 3);
   }
 }

@@ -1,5 +1,6 @@
 // The core's own algorithm, assembly/batch/, in C, path by path and with its thresholds: what is left of a difference is
-// what WebAssembly and its compiler cost. The far path prefetches, which WebAssembly cannot, and judges each leaf on its own.
+// what WebAssembly and its compiler cost. The far path prefetches, which WebAssembly cannot, and judges each leaf on its own; large
+// pages take the plain walk.
 #include "walk.h"
 
 #define WINDOW 256
@@ -7,6 +8,7 @@
 #define TOO_MANY_MISSES 64
 #define FAR_GROUPS 128
 #define BURST 8
+#define LONGEST_BURST 512
 #define MIXED 64
 #define NO_REGION (1ull << 63)
 
@@ -53,9 +55,23 @@ typedef struct {
 } pattern_t;
 
 INLINE pattern_t pattern_of(const masks_t *m, uint8_t *page, rights_t rights, u64 va) {
-  const u64 entry = load_entry((u64 *)(page + offset_of(va, 0)));
+  const u64 entry = load_entry((u64 *)(page + offset_of(va, 0))) | m->touch;
   const u64 leaf = effective(entry, rights);
   return (pattern_t){entry, entry ^ leaf_result(leaf, 0), ~PFN_MASK | m->test, !((leaf ^ m->need) & m->test)};
+}
+
+/** Those that agree with the pattern but for A and D, which are set. Returns the first that does not. */
+static u32 touching(const masks_t *m, pattern_t p, uint8_t *page, u64 region, const u64 *input, u64 *output, u32 i, u32 stop) {
+  const u64 judged = p.flags & ~m->touch;
+  for (; i < stop; ++i) {
+    const u64 va = input[i];
+    u64 *slot = (u64 *)(page + offset_of(va, 0));
+    const u64 entry = load_entry(slot), touched = entry | m->touch;
+    if ((va ^ region) >> 21 | ((entry ^ p.entry) & judged)) break;
+    if (touched != entry && !replace_entry(slot, entry, touched)) break;
+    output[i] = (touched ^ p.change) | (va & 0xfff);
+  }
+  return i;
 }
 
 static void near_path(batch_t *b) {
@@ -82,6 +98,12 @@ static void near_path(batch_t *b) {
       output[i + 2] = (e2 ^ p.change) | (v2 & 0xfff);
       output[i + 3] = (e3 ^ p.change) | (v3 & 0xfff);
     }
+    burst = i != began ? BURST : burst < LONGEST_BURST ? burst << 1 : LONGEST_BURST;
+    const u32 stop = count - i < burst ? count : i + burst;
+    if (m.touch && p.good) {
+      i = touching(&m, p, page, region, input, output, i, stop);
+      if (i == stop) continue;
+    }
     const u32 until = count - i < MIXED ? count : i + MIXED;
     for (; i + 4 <= until; i += 4) {
       const u64 v0 = input[i], v1 = input[i + 1], v2 = input[i + 2], v3 = input[i + 3];
@@ -96,15 +118,13 @@ static void near_path(batch_t *b) {
       output[i + 2] = leaf_result(e2, v2);
       output[i + 3] = leaf_result(e3, v3);
     }
-    burst = i != began ? BURST : burst < MIXED ? burst << 1 : MIXED;
-    const u32 stop = count - i < burst ? count : i + burst;
     u64 va = 0;
     for (; i < stop; ++i) {
       va = input[i];
       if ((va ^ region) >> 21 || !judge(&m, page, rights, va, &output[i])) break;
     }
-    if (i == stop) {
-      p = pattern_of(&m, page, rights, va);
+    if (i >= stop) {
+      p = pattern_of(&m, page, rights, input[i - 1]);
       continue;
     }
     b->done = i;
