@@ -6,6 +6,7 @@ import {
   AGENT_AWAITS,
   AGENT_BYTES,
   AGENT_EPOCH,
+  AGENT_LARGE,
   AGENT_LOCKS,
   AGENT_REGIONS,
   AGENT_REPLY,
@@ -150,6 +151,11 @@ export abstract class Agent {
   @inline
   static walks(): usize {
     return block + AGENT_WALKS;
+  }
+
+  @inline
+  static large(): usize {
+    return block + AGENT_LARGE;
   }
 
   @inline

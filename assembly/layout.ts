@@ -71,6 +71,7 @@ export const AGENT_AWAITS = 0x78; //     u32   address of the word for whose cha
 export const AGENT_REPLY = 0x80; //      64 B  what a call returns beside its result, by call (drawn in its docstring)
 export const AGENT_TRAIL = 0xc0; //      the entries that the last explain met: TRAIL_STRIDE bytes a level, level 0 first
 export const AGENT_WALKS = 0x400; //     batch/: one u32 for each walk in flight, BATCH_WALKS of them
+export const AGENT_LARGE = 0x800; //     batch/: the large page that others are compared with (drawn below)
 export const AGENT_REGIONS = 0x1000; //  batch/: leaf tables met lately, REGIONS of CACHED_BYTES
 export const AGENT_TABLES = 0x5000; //   batch/: level-1 tables met lately, TABLES of CACHED_BYTES
 
@@ -81,6 +82,10 @@ export const CACHED_TAG = 0; //     u64   virtual address without the bits that 
 export const CACHED_PAGE = 8; //    u32   linear address of the table, 0 if walks must go the long way
 export const CACHED_RIGHTS = 12; // u32   rights that the levels above leave, as the format packs them
 export const CACHED_BYTES = 16;
+export const LARGE_ENTRY = 0; //    u64   an entry of level 1 that maps a page and passed
+export const LARGE_CHANGE = 8; //   u64   by what its result word differs from it; 0: there is none
+export const LARGE_FIXED = 16; //   u64   the bits in which an entry has to agree
+export const LARGE_RIGHTS = 24; //  u32   packed rights of the levels above
 
 export const TRAIL_TABLE = 0; //         u64   physical address of the table
 export const TRAIL_ENTRY = 8; //         u64   the entry

@@ -1,6 +1,7 @@
 // Question: what does a translation cost through 2 MiB pages? ×1.00: C, naive.
 //
-// A window of its own far from the small pages: 64 GiB of large pages, asked for at random addresses and one small page after the other.
+// A window of its own far from the small pages: 64 GiB of large pages, asked for one small page after the other and at random addresses
+// of 1 GiB, where the cache by region would do for small pages, and of all.
 
 import { batchRows, checkRows } from './machine.mjs';
 import { generator } from './rounds.mjs';
@@ -21,6 +22,7 @@ export const large = {
     const count = options.batch;
     for (const [title, address] of [
       ['2 MiB pages, sequential', (i) => BigInt(i) << 12n],
+      ['2 MiB pages, random over 1 GiB', () => BigInt(Math.floor(random() * 2 ** 30))],
       ['2 MiB pages, random over 64 GiB', () => BigInt(Math.floor(random() * Number(BYTES)))],
     ]) {
       for (let i = 0; i < count; i++) machine.addresses[i] = AT + address(i);

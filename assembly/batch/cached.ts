@@ -6,6 +6,7 @@
 import { Agent } from "../agent";
 import { Space } from "../space";
 import { Cached } from "./cache";
+import { Large } from "./large";
 import { Long } from "./long";
 import { NEIGHBOURS, NO_REGION, WINDOW } from "./near";
 import { Pattern } from "./pattern";
@@ -133,10 +134,16 @@ export abstract class ByRegion {
         wanted = Cached.tagged(rights);
         continue;
       }
+      const far = Large.run<F>(input, output, i, stop);
+      if (far != i) {
+        i = far;
+        continue;
+      }
       faults += Long.one<F>(space, input, output, i++, access);
       if (hit) continue;
       const page = Long.table<F>(space, va, 0, access);
       const rights = format.packRights(Long.rights<F>(0));
+      if (page == 0) Large.learn<F>(space, va, access);
       Cached.remember(Cached.region(regions, va >> regionShift), va >> regionShift, page, rights);
       if (++misses == TOO_MANY_MISSES) break;
     }

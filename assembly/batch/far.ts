@@ -10,6 +10,7 @@ import { Agent } from "../agent";
 import { Frames } from "../frame";
 import { Space } from "../space";
 import { Cached } from "./cache";
+import { Large } from "./large";
 import { Long } from "./long";
 import { BURST, NEIGHBOURS, NO_REGION } from "./near";
 import { Pattern } from "./pattern";
@@ -20,6 +21,8 @@ const FAR_GROUPS: u32 = 128;
 const PATIENCE: u32 = 8;
 /** Bits of a slot that hold packed rights: entries are 8 bytes, so the slot leaves them clear. */
 const RIGHTS = 7;
+/** A slot that no walk has, and that may be loaded from. */
+const DONE: u32 = 8;
 
 export abstract class Far {
   /** Walks for the addresses from `from` up to `to`, or less; see `Batch.translate`. */
@@ -28,11 +31,13 @@ export abstract class Far {
     let faults: u32 = 0;
     let wait: u32 = 1;
     for (let group: u32 = 0; group < FAR_GROUPS && i < to; ++group) {
+      i = Large.run<F>(input, output, i, to);
+      if (i == to) break;
       const end = min(to, i + BATCH_WALKS);
       // Both steps return how many addresses they looked up and, in the high word, how many are in the region of one before them.
       const alike = --wait == 0 ? Far.lookUpAlike<F>(space, input, i, end, access) : 0;
       if (wait == 0) wait = i + <u32>alike + 4 <= end ? PATIENCE : 1;
-      const others = Far.lookUp<F>(space, input, i + <u32>alike, <u32>alike, end, access);
+      const others = Far.lookUp<F>(space, input, output, i + <u32>alike, <u32>alike, end, access);
       Far.fetch(end - i);
       faults += Far.finish<F>(space, input, output, i, <u32>alike, end, access);
       i = end;
@@ -103,8 +108,11 @@ export abstract class Far {
     return ((<u64>same) << 32) | (k - i);
   }
 
-  /** The same for the addresses from `k` up to `end`, `n` of the group being done, one at a time; slot 0 means the long way. */
-  private static lookUp<F>(space: usize, input: usize, k: u32, n: u32, end: u32, access: u32): u64 {
+  /**
+   * The same for the addresses from `k` up to `end`, `n` of the group being done, one at a time. Slot 0 means the long way, DONE that the
+   * result was found on the way: a large page.
+   */
+  private static lookUp<F>(space: usize, input: usize, output: usize, k: u32, n: u32, end: u32, access: u32): u64 {
     const format = changetype<F>(0);
     const tableTest = format.tableTest(access, Space.regime(space));
     const tableNeed = format.tableNeed(access);
@@ -117,6 +125,7 @@ export abstract class Far {
     let walk = Agent.walks() + ((<usize>n) << 2);
     let same: u32 = 0;
     let last = NO_REGION;
+    let unlike = NO_REGION;
     while (k < end) {
       let va: u64 = 0;
       for (; k < end; ++k) {
@@ -128,8 +137,15 @@ export abstract class Far {
         const entry = load<u64>(Cached.page(cached) + format.offset(va, 1));
         const frame = (format.table(entry) >> FRAME_SHIFT) - basePfn;
         const good = ((entry & tableTest) == tableNeed) & (frame < frames);
-        const slot = ram + ((<u32>frame) << FRAME_SHIFT) + <u32>format.offset(va, 0);
-        store<u32>(walk, good ? slot | format.narrowPacked(Cached.rights(cached), entry) : 0);
+        if (good) {
+          const slot = ram + ((<u32>frame) << FRAME_SHIFT) + <u32>format.offset(va, 0);
+          store<u32>(walk, slot | format.narrowPacked(Cached.rights(cached), entry));
+        } else {
+          const result = Large.like<F>(entry, Cached.rights(cached), va);
+          if (result != 0) store<u64>(output + ((<usize>k) << 3), result);
+          else unlike = va;
+          store<u32>(walk, result != 0 ? DONE : 0);
+        }
         walk += 4;
       }
       if (k == end) break;
@@ -139,6 +155,7 @@ export abstract class Far {
       const rights = format.packRights(Long.rights<F>(1));
       Cached.remember(Cached.gibibyte(tables, va >> tableShift), va >> tableShift, page, rights);
     }
+    if (unlike != NO_REGION) Large.learn<F>(space, unlike, access);
     return (<u64>same) << 32;
   }
 
@@ -185,6 +202,10 @@ export abstract class Far {
       for (; i < stop; ++i) {
         const va = load<u64>(input + ((<usize>i) << 3));
         const slot = load<u32>(walk);
+        if (slot == DONE) {
+          walk += 4;
+          continue;
+        }
         const out = output + ((<usize>i) << 3);
         if (!Pattern.single<F>(slot & ~RIGHTS, slot & RIGHTS, va, out, test, need, touch)) break;
         walk += 4;

@@ -9,6 +9,7 @@
 //   near    the last leaf table, or large page, is remembered         sequential, hot
 //   cached  a direct-mapped cache of leaf tables, by 2 MiB region     a few hundred regions in any order
 //   far     group by group through the last two levels                everything else
+// The latter two judge large pages by one of them and by a cache of the tables they are in.
 // Whatever a fast path cannot judge by comparing (a fault, a table outside the window) goes the long way through walk.ts.
 // No loop calls anything while it stays fast: V8 would spill every local around the call.
 // Builds other than release, and formats with 4-byte entries, only know the long way: there every access has its scheduling point.
@@ -22,6 +23,7 @@ import { Space } from "../space";
 import { Cached } from "./cache";
 import { ByRegion } from "./cached";
 import { Far } from "./far";
+import { Large } from "./large";
 import { Long } from "./long";
 import { Near } from "./near";
 import { PageRange } from "./range";
@@ -40,7 +42,10 @@ export abstract class Batch {
     }
     Batch.order();
     let walked = Near.walk<F>(space, input, output, 0, count, access);
-    if (<u32>walked < count) Cached.forget();
+    if (<u32>walked < count) {
+      Cached.forget();
+      Large.forget();
+    }
     while (<u32>walked < count) {
       walked += ByRegion.walk<F>(space, input, output, <u32>walked, count, access);
       if (<u32>walked >= count) break;

@@ -176,6 +176,46 @@ describe('2 MiB pages', () => {
     }
   });
 
+  test.each(Object.entries(ODD))('one that is %s among many good ones, over some and over many regions', (_, bits) => {
+    const some = [1, 7, 20, 21, 255, 301, 302, 510];
+    for (const every of [1, 2]) {
+      const good = mixed(LARGE, every);
+      const odd = (tables: Tables) => {
+        good(tables);
+        for (const slot of some)
+          tables.entries.push({ table: 2, slot, entry: (LARGE | (BigInt(slot + 5) << 21n)) ^ bits });
+      };
+      for (const [kind, touch] of [
+        ['read', false],
+        ['write', false],
+        ['execute', false],
+        ['write', true],
+      ] as const) {
+        for (const vas of [someRegions, manyRegions]) {
+          scene(0n, [], odd);
+          batch(vas, kind, touch);
+        }
+      }
+    }
+  });
+
+  test('the rights above a large page count: a GiB that may not be written among others', () => {
+    for (const [kind, touch] of [
+      ['read', false],
+      ['write', false],
+      ['write', true],
+    ] as const) {
+      for (const vas of [someRegions, manyRegions]) {
+        scene(0n, [], (tables) => {
+          mixed(LARGE, 1)(tables);
+          for (const slot of [0, 2, 5])
+            tables.entries.push({ table: 1, slot, entry: ((BigInt(BASE_PFN + 2) << 12n) | GOOD) & ~2n });
+        });
+        batch(vas, kind, touch);
+      }
+    }
+  });
+
   test('a 1 GiB page in a range: its end, and what follows', () => {
     const gigabyte = (entry: bigint) => (tables: Tables) =>
       tables.entries.push({ table: 1, slot: 2, entry: entry | (7n << 30n) });
