@@ -23,6 +23,8 @@ import {
   MM_TLB_GEN,
   REQUEST_ALL,
   SHOOT_CEILING,
+  SHOOT_CONCURRENT,
+  SHOOT_EARLY_ACK,
   SHOOT_POSTED,
   SHOOT_SKIP_LAZY,
   VM_MAYWRITE,
@@ -31,6 +33,8 @@ import {
   VM_WRITE,
 } from '../../assembly/layout.ts';
 import { type AddressLike, PAGE_BYTES, virtualAddress } from '../units.ts';
+import type { AsidAllocator } from './asids.ts';
+import { type CpuOptions, type CpuStatistics, faultOf, hardwareOf, statisticsOf, type UserFault } from './hardware.ts';
 import type { PhysicalMemory } from './memory.ts';
 import type { SharedFile } from './sharedfile.ts';
 import type { AddressSpace } from './space.ts';
@@ -53,12 +57,16 @@ const MACHINES: Readonly<Record<DirtyMachine, number>> = {
   swdirty: MACHINE_SWDIRTY,
 };
 
-/** How a flush is carried out. */
+/** How a flush is carried out. With broadcasts only `posted` and `ceiling` count. */
 export interface FlushOptions {
   /** Return without waiting for the other CPUs, which promises nothing. Default false. */
   readonly posted?: boolean;
-  /** Leave CPUs alone that run a kernel thread (lazy TLB). Default false. */
+  /** Leave CPUs alone that run a kernel thread (lazy TLB), unless tables are freed. Default false. */
   readonly skipLazy?: boolean;
+  /** CPUs acknowledge before they invalidate, unless tables are freed. Default false. */
+  readonly earlyAck?: boolean;
+  /** The CPU that flushes sends first, and invalidates in its own TLB while the others do. Default false: its own first. */
+  readonly concurrentLocal?: boolean;
   /** More single-page invalidations than this flush everything; see FLUSH_CEILINGS. Default 0: no ceiling. */
   readonly ceiling?: number;
 }
@@ -69,9 +77,7 @@ export function dirtyMachineNumber(machine: string): number | undefined {
 }
 
 /** What a user access came to. */
-export type UserAccess = { readonly kind: 'done'; readonly value: bigint } | { readonly kind: 'fault' };
-
-const FAULT: UserAccess = { kind: 'fault' };
+export type UserAccess = { readonly kind: 'done'; readonly value: bigint } | UserFault;
 
 /** An mm: an address space as a kernel keeps it, with locks, VMAs and what it knows of TLBs (struct mm_struct). */
 export class Mm {
@@ -142,22 +148,45 @@ export class Cpu {
   readonly handle: number;
   readonly id: number;
 
-  /** CPU `id`, 0 to 63. @throws RangeError if `id` or `machine` is none, or there is no room. */
-  constructor(memory: PhysicalMemory, id: number, tlb: Tlb, machine: DirtyMachine = 'recheck') {
+  /** CPU `id`, 0 to 63. @throws RangeError if `id` or one of the options is none, or there is no room. */
+  constructor(memory: PhysicalMemory, id: number, tlb: Tlb, options: CpuOptions | DirtyMachine = {}) {
     if (!Number.isInteger(id) || id < 0 || id > 63) throw new RangeError(`"id" must be from 0 to 63, got ${id}`);
+    const chosen = typeof options === 'string' ? { machine: options } : options;
+    const { machine = 'recheck' } = chosen;
     const kind = dirtyMachineNumber(machine);
     if (kind === undefined) {
       throw new RangeError(`"machine" must be one of ${Object.keys(MACHINES).join(', ')}, got ${String(machine)}`);
     }
+    const { bits, prefetch } = hardwareOf(chosen);
     this.memory = memory;
     this.id = id;
     this.handle = memory.core.createCpu(id, tlb.handle, kind) >>> 0;
     if (this.handle === 0) throw new RangeError('no heap is left for a CPU');
+    memory.core.setHardware(this.handle, bits, prefetch);
   }
 
-  /** Runs `mm` from here on, its translations tagged `asid`; undefined: none. Not in user mode. */
+  /** Runs `mm` from here on, its translations tagged `asid` and flushed; undefined: none. Not in user mode. */
   load(mm: Mm | undefined, asid = 1): void {
     this.memory.core.loadMm(this.handle, mm?.handle ?? 0, asid);
+  }
+
+  /**
+   * Runs `mm` from here on, and keeps what the TLB holds of others: under a PCID of this CPU (switch_mm_irqs_off on x86), or with `asids`, for CPUs
+   * with broadcast, under the number that it has on all. Not in user mode, and not to be mixed with `load`.
+   */
+  switchTo(mm: Mm | undefined, asids?: AsidAllocator): void {
+    if (asids === undefined) this.memory.core.switchMm(this.handle, mm?.handle ?? 0);
+    else this.memory.core.switchMmAllocated(this.handle, mm?.handle ?? 0, asids.handle);
+  }
+
+  /** Runs a kernel thread and keeps the mm for later (lazy TLB). Not in user mode. */
+  enterLazy(): void {
+    this.memory.core.enterLazy(this.handle);
+  }
+
+  /** Back to the mm that was kept; false if a flush took it away meanwhile. `compareFirst` is the wrong order: it misses flushes. */
+  leaveLazy(options: { readonly compareFirst?: boolean } = {}): boolean {
+    return this.memory.core.leaveLazy(this.handle, options.compareFirst ?? false) !== 0;
   }
 
   /** From here on flushes wait for this CPU. */
@@ -178,7 +207,7 @@ export class Cpu {
   /** Stores a word of 8 bytes. */
   write(va: AddressLike, value: bigint): UserAccess {
     const status = this.memory.core.userStore(this.handle, virtualAddress(va), value);
-    return status === DONE ? { kind: 'done', value } : FAULT;
+    return status === DONE ? { kind: 'done', value } : this.#fault();
   }
 
   /** Exchanges a word atomically; the value is what was there. */
@@ -191,16 +220,45 @@ export class Cpu {
     return this.memory.core.userStores(this.handle, virtualAddress(va), value, count) >>> 0;
   }
 
-  /** Flushes `sizeBytes` from `va` of `mm` on all CPUs that may hold it, or all of it. Returns how many others were interrupted. */
+  /** Fetches the 8 bytes of code around `va`. */
+  fetch(va: AddressLike): UserAccess {
+    return this.#done(this.memory.core.userFetch(this.handle, virtualAddress(va)));
+  }
+
+  /** The next access to `va` walks: what a handler does after a spurious fault where `cachesAbsent` is set. */
+  fence(va: AddressLike): void {
+    this.memory.core.fence(this.handle, virtualAddress(va));
+  }
+
+  /** The hardware fetches a translation of `va` that nobody asked for: it sets A, and faults are not raised. */
+  speculate(va: AddressLike): void {
+    this.memory.core.speculate(this.handle, virtualAddress(va));
+  }
+
+  /** The hardware drops its translation of `va`. */
+  evict(va: AddressLike): void {
+    this.memory.core.evict(this.handle, virtualAddress(va));
+  }
+
+  /** Answers what others have asked; user accesses do so themselves. */
+  takeInterrupts(): void {
+    this.memory.core.takeInterrupts(this.handle);
+  }
+
+  /**
+   * Flushes `sizeBytes` from `va` of `mm` on all CPUs that may hold it, or all of it. `freedTables` says that table pages go. Not in user mode. Returns
+   * how many others were interrupted or, with broadcasts, heard it.
+   */
   flush(
     mm: Mm,
     range?: { readonly va: AddressLike; readonly sizeBytes: AddressLike },
-    options: FlushOptions = {},
+    options: FlushOptions & { readonly freedTables?: boolean } = {},
   ): number {
+    const freed = options.freedTables ?? false;
     const first = range === undefined ? 0n : virtualAddress(range.va);
     const last = range === undefined ? 0n : first + virtualAddress(range.sizeBytes, 'sizeBytes') - 1n;
     const stride = range === undefined ? REQUEST_ALL : Math.log2(PAGE_BYTES);
-    return this.memory.core.flushMm(this.handle, mm.handle, first, last, stride, false, shootBits(options)) >>> 0;
+    return this.memory.core.flushMm(this.handle, mm.handle, first, last, stride, freed, shootBits(options)) >>> 0;
   }
 
   get faults(): number {
@@ -210,6 +268,11 @@ export class Cpu {
   /** Requests of other CPUs that it answered. */
   get interrupts(): number {
     return Number(this.memory.view.getBigUint64(this.handle + CPU_INTERRUPTS, true));
+  }
+
+  /** Everything that it counted. */
+  get statistics(): CpuStatistics {
+    return statisticsOf(this.memory.view, this.handle);
   }
 
   /** Its block; the TLB is its owner's. It runs no mm any more. */
@@ -223,15 +286,26 @@ export class Cpu {
   }
 
   #done(status: number): UserAccess {
-    if (status !== DONE) return FAULT;
+    if (status !== DONE) return this.#fault();
     return { kind: 'done', value: this.memory.view.getBigUint64(this.memory.reply, true) };
+  }
+
+  #fault(): UserFault {
+    return faultOf(this.memory.view, this.handle);
   }
 }
 
 /** @internal */
-export function shootBits({ posted = false, skipLazy = false, ceiling = 0 }: FlushOptions): number {
+export function shootBits(options: FlushOptions): number {
+  const { posted = false, skipLazy = false, earlyAck = false, concurrentLocal = false, ceiling = 0 } = options;
   if (!Number.isInteger(ceiling) || ceiling < 0 || ceiling >= 2 ** 23) {
     throw new RangeError(`"ceiling" must be from 0 to 2^23-1, got ${ceiling}`);
   }
-  return (posted ? SHOOT_POSTED : 0) | (skipLazy ? SHOOT_SKIP_LAZY : 0) | (ceiling << SHOOT_CEILING);
+  return (
+    (posted ? SHOOT_POSTED : 0) |
+    (skipLazy ? SHOOT_SKIP_LAZY : 0) |
+    (earlyAck ? SHOOT_EARLY_ACK : 0) |
+    (concurrentLocal ? SHOOT_CONCURRENT : 0) |
+    (ceiling << SHOOT_CEILING)
+  );
 }

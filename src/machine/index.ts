@@ -1,5 +1,6 @@
 // The machine: what people use of physical memory and address spaces.
 
+export { AsidAllocator } from './asids.ts';
 export type { BatchOptions } from './batch.ts';
 export { Batch } from './batch.ts';
 export type { DirtyMachine, FlushOptions, UserAccess } from './cpu.ts';
@@ -8,6 +9,7 @@ export type { FlushCeiling, FlushPlan, FlushPolicy, FlushRange } from './flushtr
 export { FLUSH_CEILINGS, FlushTracker } from './flushtracker.ts';
 export type { DecodedEntry, EntryField, Format, FormatName } from './formats.ts';
 export { decodeEntry, FORMATS, formatNamed } from './formats.ts';
+export type { CpuOptions, CpuStatistics, UserFault } from './hardware.ts';
 export type { AgentLocks, LockReport, LockUse, LockWait } from './locks.ts';
 export type { Hole, ListOptions, Mapping, Progress } from './mappings.ts';
 export type { Audit, FrameInfo, MemoryOptions, SharedHandle } from './memory.ts';

@@ -338,6 +338,11 @@ export class PhysicalMemory {
     this.core.tuneChaos(seed, rarity, longest);
   }
 
+  /** Seeds what hardware does unasked in this thread: CPUs that evict or speculate do so from here on. 0: they do not. */
+  seedEnvironment(seed: number): void {
+    this.core.seedChoices(seed);
+  }
+
   /** Who holds which lock and who waits for whom, in all threads: a glance while they run, an explanation when they hang. */
   locks(): LockReport {
     return readLocks(this.view, this.#lockNames);

@@ -84,6 +84,11 @@ const CAUSES: Readonly<Record<number, FaultCause>> = {
   [FAULT_NON_CANONICAL]: 'non-canonical',
 };
 
+/** The cause with number `cause` (FAULT_*). */
+export function faultCause(cause: number): FaultCause {
+  return CAUSES[cause] ?? 'absent';
+}
+
 const ACCESS_BITS: Readonly<Record<Access, number>> = {
   read: ACCESS_READ,
   write: ACCESS_WRITE,
@@ -138,7 +143,7 @@ export function decodeResult(word: bigint): Translation {
   if ((flags & RESULT_MAPPED) === 0) {
     return {
       kind: 'fault',
-      cause: CAUSES[Number((word >> BigInt(FAULT_CAUSE_SHIFT)) & 15n)] ?? 'absent',
+      cause: faultCause(Number((word >> BigInt(FAULT_CAUSE_SHIFT)) & 15n)),
       level: Number((word >> BigInt(FAULT_LEVEL_SHIFT)) & 15n),
       code: Number((word >> BigInt(FAULT_CODE_SHIFT)) & 0xffffn),
     };
