@@ -45,6 +45,7 @@ import {
   HW_NEGATIVE,
   HW_SPECULATE,
   MACHINE_LAZY_WB,
+  POINT_UPDATE,
   RESULT_DIRTY,
   RESULT_MAPPED,
   RESULT_NO_EXECUTE,
@@ -55,6 +56,7 @@ import {
   TLB_ACCESSES,
   TLB_HINTS_AT,
   TLB_HINTS_MASK,
+  TLB_SEQUENCE,
 } from "./layout";
 import { Agent } from "./agent";
 import { Assoc, Count, Tag } from "./assoc";
@@ -63,6 +65,7 @@ import { Dirty, WriteBack } from "./dirty";
 import { Frames } from "./frame";
 import { Interrupts } from "./interrupt";
 import { Mm } from "./mm/mm";
+import { Point } from "./point";
 import { Space } from "./space";
 import { Silent, Tlb } from "./tlb";
 import { AGAIN, Walk } from "./walk";
@@ -157,6 +160,7 @@ export abstract class Access {
       if ((load<u32>(cpu, CPU_HARDWARE) & (HW_EVICT | HW_SPECULATE)) != 0) Walker.environment<S>(cpu, va);
       Access.begin<S>(cpu);
       let entry = Tlb.lookUp<S>(tlb, va, asid, fetch);
+      Access.begun<S>();
       if (entry == 0) {
         const walked = Walker.walk<F, S>(cpu, va, access);
         if ((walked & MAPPED) == 0) return Access.fault<S>(cpu, va, access, walked, 0);
@@ -216,17 +220,24 @@ export abstract class Access {
 
   // ---- in flight: CPU_IN_FLIGHT counts up, odd from `begin` to `complete`; in the explore build it is 1 or 0, for the past is no state
 
-  /** Before LOOK. */
+  /** Before LOOK, with which it is one step to the explorer: a CPU that has not looked yet is not waited for. */
   @inline
   static begin<S>(cpu: usize): void {
     if (!changetype<S>(0).shared) return;
     const p = cpu + CPU_IN_FLIGHT;
-    if (BUILD == BUILD_EXPLORE) Shared.quietStore<u32>(p, 1);
-    else if ((load<u32>(p) & 1) == 0) {
+    if (BUILD == BUILD_EXPLORE) {
+      Point.atOnce(<usize>load<u32>(cpu, CPU_TLB) + TLB_SEQUENCE, POINT_UPDATE);
+      Shared.quietStore<u32>(p, 1);
+    } else if ((load<u32>(p) & 1) == 0) {
       atomic.store<u32>(p, load<u32>(p) + 1);
       // The plain loads of LOOK come after this atomic one, which comes after the store.
       atomic.load<u32>(p);
     }
+  }
+
+  @inline
+  static begun<S>(): void {
+    if (changetype<S>(0).shared) Point.done();
   }
 
   /** After DATA, in its step. */

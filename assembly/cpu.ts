@@ -141,6 +141,7 @@ export abstract class Cpu {
     if (!user) Cpu.enterUser(cpu);
     if (Cpu.broadcast(cpu)) {
       Access.begin<Broadcast>(cpu);
+      Access.begun<Broadcast>();
       Walker.speculate<Broadcast>(cpu, va);
       Access.complete<Broadcast>(cpu);
     } else Walker.speculate<Own>(cpu, va);

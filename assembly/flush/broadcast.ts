@@ -57,12 +57,12 @@ export abstract class Broadcasts {
     }
   }
 
-  /** The CPUs that hear of it: all that there are, made at set-up. */
+  /** The CPUs that hear of it: all that have a TLB, made at set-up. */
   private static listeners(): u64 {
     let mask: u64 = 0;
     for (let id: u32 = 0; id < CPUS; ++id) {
       const cpu = Cpu.at(id);
-      if (cpu != 0 && Cpu.broadcast(cpu)) mask |= (<u64>1) << id;
+      if (cpu != 0 && Cpu.tlb(cpu) != 0 && Cpu.broadcast(cpu)) mask |= (<u64>1) << id;
     }
     return mask;
   }

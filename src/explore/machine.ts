@@ -48,6 +48,7 @@ import {
   REQUEST_BYTES,
   TLB_HINTS_AT,
   TLB_HINTS_MASK,
+  TLB_SEQUENCE,
 } from '../../assembly/layout.ts';
 import { FIRST_ARGUMENT, OP_CALL, REG_FAULT_VA, REGISTERS } from '../../assembly/litmus/ops_bits.ts';
 import { compileCore } from '../core/compile.ts';
@@ -419,10 +420,20 @@ export class Machine implements LitmusHost {
     add(cpu.cpu + CPU_MM, 4);
     add(cpu.cpu + CPU_ASID, 4);
     add(cpu.cpu + CPU_GENERATION, 8);
-    // The entries; not when they were used last, for none is ever evicted for another.
-    const entries =
-      (this.u32[(cpu.tlb + TLB_HINTS_AT) >> 2] as number) + (this.u32[(cpu.tlb + TLB_HINTS_MASK) >> 2] as number) + 4;
-    for (let way = 0; way < LITMUS_TLB_WAYS; way++) add(entries + way * ENTRY_BYTES, ENTRY_STAMP);
+    if (cpu.tlb !== 0) {
+      // The entries; not when they were used last, for none is ever evicted for another.
+      const hints =
+        (this.u32[(cpu.tlb + TLB_HINTS_AT) >> 2] as number) + (this.u32[(cpu.tlb + TLB_HINTS_MASK) >> 2] as number);
+      const words: number[] = [];
+      for (let way = 0; way < LITMUS_TLB_WAYS; way++) {
+        const entry = hints + 4 + way * ENTRY_BYTES;
+        for (let at = entry; at < entry + ENTRY_STAMP; at += 4) words.push(at >> 2);
+      }
+      const sequence = (cpu.tlb + TLB_SEQUENCE) >>> 3;
+      if (this.instance.program.world.shootdown === 'broadcast') {
+        this.#objects.set(sequence, [sequence * 2, sequence * 2 + 1, ...words]);
+      } else for (const word of words) ranges.push([word, word + 1]);
+    }
     const initial = ranges.flatMap(([first, end]) => [...this.u32.subarray(first, end)]);
     const { observed } = this.instance.program;
     const shown = observed.reduce(

@@ -18,6 +18,7 @@ import {
   GHOST_GUARD,
   GHOST_LAST,
   GHOST_STORED,
+  HW_BROADCAST,
   LITMUS_BYTES,
   LITMUS_CODE,
   LITMUS_CPU,
@@ -45,7 +46,14 @@ import {
   SERVES_FETCH,
   SHOOT_POSTED,
 } from '../../assembly/layout.ts';
-import { INSTRUCTION_BYTES, NO_SYMBOL, OP_FLUSH_MM, OP_FLUSH_RANGE } from '../../assembly/litmus/ops_bits.ts';
+import {
+  INSTRUCTION_BYTES,
+  NO_SYMBOL,
+  OP_FLUSH_MM,
+  OP_FLUSH_RANGE,
+  OP_LOAD_MM,
+  OP_LOAD_MM_KEEP,
+} from '../../assembly/litmus/ops_bits.ts';
 import type { CoreExports } from '../core/exports.ts';
 import { dirtyMachineNumber } from '../machine/cpu.ts';
 import type { CpuProgram, Instruction, LitmusProgram, LitmusSymbol, Observed, PageSpec } from './program.ts';
@@ -250,13 +258,19 @@ class Builder {
   }
 
   #makeCpu(program: CpuProgram, n: number): InstanceCpu {
-    const tlb = this.#room(this.core.createTlb(1, LITMUS_TLB_WAYS, FRAME_SHIFT, 9, 0, 1) >>> 0);
-    this.core.setTlbArray(tlb, 0, 1, LITMUS_TLB_WAYS, 0xff, 1, SERVES_DATA | SERVES_FETCH, POLICY_LRU);
+    const tlb = usesTlb(program) ? this.#makeTlb() : 0;
     const machine = dirtyMachineNumber(this.#program.world.machine) ?? MACHINE_RECHECK;
     const cpu = this.#room(this.core.createCpu(n, tlb, machine) >>> 0);
+    if (this.#program.world.shootdown === 'broadcast') this.core.setHardware(cpu, HW_BROADCAST, 0n);
     if (program.mm !== undefined) this.core.loadMm(cpu, need(this.#mms, program.mm, 'mm'), program.asid);
     if (program.mode === 'user') this.core.enterUser(cpu);
     return { block: this.#allocate(LITMUS_BYTES), cpu, tlb, program };
+  }
+
+  #makeTlb(): number {
+    const tlb = this.#room(this.core.createTlb(1, LITMUS_TLB_WAYS, FRAME_SHIFT, 9, 0, 1) >>> 0);
+    this.core.setTlbArray(tlb, 0, 1, LITMUS_TLB_WAYS, 0xff, 1, SERVES_DATA | SERVES_FETCH, POLICY_LRU);
+    return tlb;
   }
 
   /** Puts an entry into a TLB as a walk would have, had the PTE been like that then. */
@@ -354,6 +368,11 @@ class Builder {
     if (address === 0) throw new RangeError('no heap is left for an instance of the scenario');
     return address;
   }
+}
+
+/** Does a CPU ever translate anything? One that does not has no TLB, and nobody invalidates in it. */
+function usesTlb({ mm, code }: CpuProgram): boolean {
+  return mm !== undefined || code.some(({ op }) => op === OP_LOAD_MM || op === OP_LOAD_MM_KEEP);
 }
 
 const MM_FIELDS = {
