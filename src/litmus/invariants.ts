@@ -87,10 +87,11 @@ export const LIBRARY: readonly LibraryInvariant[] = [
   },
   {
     name: 'NOLOST',
-    takes: 'page x',
-    sentence: 'The frame that the PTE maps holds the last store.',
+    takes: 'page x, int first, int second',
+    sentence: 'At rest the frame that the PTE maps holds every store of every CPU: these are its first two words.',
     source: `${S0}; ${S4}`,
-    holds: '!x.stored || *kmap_local_page(pte_pfn(ptep_get(x))) == x.last',
+    holds:
+      '*kmap_local_page(pte_pfn(ptep_get(x))) == first && kmap_local_page(pte_pfn(ptep_get(x)))[1] == second',
   },
   {
     name: 'COHERENCE',
