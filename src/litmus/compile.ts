@@ -7,7 +7,6 @@ import { type CodeContext, CodeWriter, InvariantTable } from './code.ts';
 import { Emitter, Symbols, TooManyRegisters } from './emit.ts';
 import { conditionText, locationText } from './format.ts';
 import { worldOf } from './initial.ts';
-import { forget } from './liveness.ts';
 import { Environment, Names } from './names.ts';
 import { operationsNamed } from './operations/index.ts';
 import { idOf, variantWith } from './parameters.ts';
@@ -29,9 +28,7 @@ export function compile(file: ScenarioFile, variant: Variant): LitmusProgram {
 
   const program = (body: Body, cpu: string) => {
     const { emitter, handler } = written(context, symbols, body, cpu);
-    const kept = locationsOf(file).filter((location) => location.cpu === cpu);
-    const mask = kept.reduce((bits, { name }) => bits | (1 << emitter.named(name)), 0);
-    return { ...forget({ code: emitter.code, handler, lines: emitter.lines }, mask), registers: emitter.registers };
+    return { code: emitter.code, handler, registers: emitter.registers, lines: emitter.lines };
   };
   const cpus = file.programs.map(
     ({ name, title, mode, mm, asid, body }): CpuProgram => ({

@@ -90,8 +90,7 @@ export const LIBRARY: readonly LibraryInvariant[] = [
     takes: 'page x, int first, int second',
     sentence: 'At rest the frame that the PTE maps holds every store of every CPU: these are its first two words.',
     source: `${S0}; ${S4}`,
-    holds:
-      '*kmap_local_page(pte_pfn(ptep_get(x))) == first && kmap_local_page(pte_pfn(ptep_get(x)))[1] == second',
+    holds: '*kmap_local_page(pte_pfn(ptep_get(x))) == first && kmap_local_page(pte_pfn(ptep_get(x)))[1] == second',
   },
   {
     name: 'COHERENCE',

@@ -68,6 +68,8 @@ describe('errors', () => {
     ],
     ['{ flush = early }', '{ flsh = early }', '4:14', 'there is no parameter `flsh`; did you mean `flush`?'],
     ['parameter flush', 'parameter machine', '3:11', 'every scenario has the parameter `machine`'],
+    ['early | late', 'early | machine', '3:27', '`machine` is a parameter, and can be no value'],
+    ['r0 = *x;', 'await (bit == 1);', '20:3', 'who waits is in the kernel: `syscall "futex" { await (…); }`'],
     ['variant V0', 'variant V1 {}\nvariant V0', '5:9', '`V0` is the same variant as `V1`'],
     ['function clean(page p)', 'function clean(page x)', '12:21', 'the parameter `x` shadows what is a page already'],
     ['P1 "kernel"', 'P2 "kernel"', '23:1', 'the programs are P0, P1, … in their order: this one is P1'],

@@ -19,7 +19,9 @@ test('each scenario is called like its file, whose text it is', async () => {
 });
 
 test('it begins with A, and goes on by letters', async () => {
-  const first = (await catalogue()).map(({ scenario }) => scenario.variants[0]?.name.text ?? '~');
+  const all = (await catalogue()).map(({ scenario }) => scenario.variants[0]?.name.text ?? '');
+  const first = all.filter((name) => /^[A-Z]\d+$/.test(name));
+  expect(all.slice(0, first.length)).toEqual(first);
   expect(first[0]).toBe('A0');
   expect(first.map((name) => name[0])).toEqual(first.map((name) => name[0]).sort());
 });

@@ -277,6 +277,8 @@ class CodeChecker {
 
   #await({ at, condition }: Statement & { kind: 'await' }, place: Place): void {
     if (place.joined) this.#errors.add(at, 5, 'what is one step cannot wait');
+    // In user mode it would not answer interrupts meanwhile, and who flushes would wait for ever.
+    if (place.mode === 'user') this.#errors.add(at, 5, 'who waits is in the kernel: `syscall "futex" { await (…); }`');
     const form = awaitForm(condition);
     if (form === undefined || place.environment.meaningOf(form.word)?.of !== 'word') {
       this.#errors.add(

@@ -35,7 +35,12 @@ export function blame(errors: Errors, name: Name, message: string): void {
 // ---- parameters and variants
 
 function checkParameters({ parameters }: ScenarioFile, errors: Errors): void {
+  const names = new Set([...MACHINE_PARAMETERS.map(({ name }) => name), ...parameters.map(({ name }) => name.text)]);
   for (const { name, values } of parameters) {
+    for (const value of values) {
+      // `upgrade == flush` would compare two parameters.
+      if (names.has(value.text)) blame(errors, value, `\`${value.text}\` is a parameter, and can be no value`);
+    }
     if (MACHINE_PARAMETERS.some((parameter) => parameter.name === name.text)) {
       blame(errors, name, `every scenario has the parameter \`${name.text}\``);
     }

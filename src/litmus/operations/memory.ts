@@ -53,7 +53,7 @@ function comparePages(call: Call): void {
 const FRAMES: readonly Operation[] = [
   operation('alloc_page', [], {
     gives: true,
-    steps: 'those of the allocator',
+    steps: '1',
     kernel: 'alloc_page(), include/linux/gfp.h',
     says: 'PFN of a frame that was free, with one reference, its words 0.',
     emit: one((call) => ({ op: OP_FRAME_ALLOCATE, d: call.into })),
@@ -65,7 +65,7 @@ const FRAMES: readonly Operation[] = [
     emit: one((call) => ({ op: OP_FRAME_GET, a: call.value(0) })),
   }),
   operation('put_page', ['value pfn'], {
-    steps: '1, and those of the allocator for the last one',
+    steps: '1',
     kernel: 'put_page(), include/linux/mm.h',
     says: 'One reference less; the last one frees the frame.',
     emit: one((call) => ({ op: OP_FRAME_PUT, a: call.value(0) })),
