@@ -136,6 +136,10 @@ export const Assignment = createToken({ name: 'Assignment', pattern: /(?:\+|-|&|
 export const Compare = createToken({ name: 'Compare', pattern: /==|!=|<=|>=|<(?!<)|>(?!>)/, label: 'a comparison' });
 export const Operator = createToken({ name: 'Operator', pattern: /\|\||&&|<<|>>|\^|\+|-/, label: 'an operator' });
 
+function lengthOf({ PATTERN }: TokenType): number {
+  return String(PATTERN).length;
+}
+
 /** In the order in which they are tried. */
 export const TOKENS: TokenType[] = [
   Blank,
@@ -145,8 +149,8 @@ export const TOKENS: TokenType[] = [
   Text,
   Integer,
   Cpu,
-  ...Object.values(Keyword),
-  ...Object.values(Contextual),
+  // Longer ones first: of `int` not `in` is tried.
+  ...[...Object.values(Keyword), ...Object.values(Contextual)].sort((a, b) => lengthOf(b) - lengthOf(a)),
   Word,
   Sign.Arrow,
   Sign.Dots,
