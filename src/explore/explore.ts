@@ -132,6 +132,17 @@ export class Explorer {
   }
 
   run(): ExploreResult {
+    for (;;) {
+      try {
+        return this.#once();
+      } catch (error) {
+        // The search for shortest schedules, which is not reduced, met a word that the other had no need to.
+        if (!(error instanceof Restart)) throw error;
+      }
+    }
+  }
+
+  #once(): ExploreResult {
     const { reduce = true, shortest = true } = this.#options;
     const isPartial = this.#options.random !== undefined || this.#options.preemptions !== undefined;
     const found = this.#settled(() => {
