@@ -39,6 +39,7 @@ import { Heap } from "./heap";
 import { ClearRefs } from "./kernel/clear_refs";
 import { Ksm } from "./kernel/ksm";
 import { Madvise } from "./kernel/madvise";
+import { Fork } from "./kernel/fork";
 import { Mkclean, Writeback } from "./kernel/mkclean";
 import { Mprotect } from "./kernel/mprotect";
 import { Munmap } from "./kernel/munmap";
@@ -1131,6 +1132,12 @@ export function ptePresent(pte: u64): bool {
 
 export function pteWrite(pte: u64): bool {
   return changetype<X86_64>(0).pteWrite(pte);
+/** Makes `child`, which is empty, a copy of `parent`; false if there is no room. */
+export function forkMm(cpu: usize, parent: usize, child: usize, shoot: u32): bool {
+  if (la57(Mm.space(parent))) return Fork.mm<X86_64_LA57>(cpu, parent, child, shoot);
+  return Fork.mm<X86_64>(cpu, parent, child, shoot);
+}
+
 }
 
 export function pteDirty(pte: u64): bool {

@@ -46,6 +46,15 @@ export abstract class Swap {
     return changetype<F>(0).swpType(pte) == SWP_MIGRATION_READ_EXCLUSIVE;
   }
 
+  /** make_readable_migration_entry(): the same page, neither writable nor exclusive. */
+  static readable<F>(pte: u64): u64 {
+    const format = changetype<F>(0);
+    let result = format.swpEntry(SWP_MIGRATION_READ, format.swpOffset(pte));
+    if (format.pteSwpSoftDirty(pte)) result = format.pteSwpMksoftDirty(result);
+    if (format.pteSwpUffdWp(pte)) result = format.pteSwpMkuffdWp(result);
+    return result;
+  }
+
   @inline
   static migrationPfn<F>(pte: u64): u64 {
     return changetype<F>(0).swpOffset(pte) & PFN;

@@ -324,6 +324,7 @@ export interface CoreExports {
   ptepGetAndClear(slot: number): bigint;
   ptepSetWrprotect(slot: number): void;
   ptepTestAndClearYoung(slot: number): number;
+  forkMm(cpu: number, parent: number, child: number, shoot: number): number;
   ptepModifyProtStart(slot: number): bigint;
   ptepModifyProtCommit(slot: number, pte: bigint): void;
 
