@@ -94,10 +94,10 @@ export abstract class Reaper {
     }
     RwLock.readUnlock(lock);
     // The reaper may be in the tables until here.
-    RwLock.writeLock(lock);
+    Mm.writeLock(mm);
     for (let vma = Vma.firstIn(mm, 0, ALL); vma != 0; vma = Vma.firstIn(mm, 0, ALL)) Reaper.freeVma(path, vma);
     Gathered.finish(path);
-    RwLock.writeUnlock(lock);
+    Mm.writeUnlock(mm);
     Path.finish(path);
   }
 

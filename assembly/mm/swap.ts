@@ -148,6 +148,19 @@ export abstract class SwapArea {
     return true;
   }
 
+  /** free_swap_and_cache(): an entry goes; if it was the last one, the cached page does too, unless somebody has it locked. */
+  static freeAndCache(slot: u32): void {
+    SwapArea.free(slot);
+    if (SwapArea.count(slot) != 0) return;
+    const folio = SwapArea.find(slot);
+    if (folio == 0) return;
+    if (Folio.tryLock(folio)) {
+      if (Folio.swap(folio) == <u64>slot) SwapArea.freeSwap(folio);
+      Folio.unlock(folio);
+    }
+    Folio.put(folio);
+  }
+
   // ---- IO
 
   @inline

@@ -11,6 +11,8 @@ import { FRAME_SHIFT, PATH_AT, PATH_FREE_EARLY, PATH_GATHER, PG_DIRTY } from "..
 import { Gather } from "../flush/gather";
 import { Frames, NO_FRAME } from "../frame";
 import { Folio } from "../mm/folio";
+import { SwapArea } from "../mm/swap";
+import { Swap } from "../mm/swapops";
 import { Entry } from "../pte/entry";
 import { Apply, LARGE_NEVER } from "./apply";
 import { Gathered } from "./gathered";
@@ -44,7 +46,10 @@ class ZapPte {
     const format = changetype<F>(0);
     if (Entry.load<F>(slot) == 0) return GO_ON;
     const gone = Entry.getAndClear<F>(slot);
-    if (!format.ptePresent(gone)) return GO_ON;
+    if (!format.ptePresent(gone)) {
+      if (Swap.isSlot<F>(gone)) SwapArea.freeAndCache(Swap.slot<F>(gone));
+      return GO_ON;
+    }
     Path.note(path, 1, va, end);
     Gathered.changed(path, va, FRAME_SHIFT, 0);
     // vm_normal_page(): of a special entry the mm does not count the page.
