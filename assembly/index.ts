@@ -29,6 +29,8 @@ import { Broadcast, Own } from "./assoc";
 import { Shared } from "./atomic";
 import { Batch } from "./batch/translate";
 import { Cpu } from "./cpu";
+import { Driver } from "./fault/driver";
+import { User } from "./fault/user";
 import { Batched } from "./flush/batched";
 import { Deferred } from "./flush/deferred";
 import { Gather } from "./flush/gather";
@@ -37,9 +39,9 @@ import { Tracker } from "./flush/track";
 import { Frames, NO_FRAME } from "./frame";
 import { Heap } from "./heap";
 import { ClearRefs } from "./kernel/clear_refs";
+import { Fork } from "./kernel/fork";
 import { Ksm } from "./kernel/ksm";
 import { Madvise } from "./kernel/madvise";
-import { Fork } from "./kernel/fork";
 import { Mkclean, Writeback } from "./kernel/mkclean";
 import { Mprotect } from "./kernel/mprotect";
 import { Munmap } from "./kernel/munmap";
@@ -61,6 +63,7 @@ import { Rmap } from "./mm/rmap";
 import { SwapArea } from "./mm/swap";
 import { Vma } from "./mm/vma";
 import { VmaLock } from "./mm/vma_lock";
+import { ZeroPage } from "./mm/zero";
 import { Point } from "./point";
 import { Entry } from "./pte/entry";
 import { X86_64, X86_64_LA57 } from "./pte/x86_64";
@@ -709,6 +712,62 @@ export function openSwap(slots: u32): bool {
   return SwapArea.open(slots);
 }
 
+/** Makes the zero page, if there is none; false if no frame is left. */
+export function openZeroPage(): bool {
+  return ZeroPage.open();
+}
+
+/** Gives a file a backing store of zeros. */
+export function openStore(mapping: usize): bool {
+  return Mapping.openStore(mapping);
+}
+
+/** Address of page `index` in the backing store, or 0. */
+export function storedPage(mapping: usize, index: f64): usize {
+  return Mapping.stored(mapping, <u64>(<i64>index));
+}
+
+// ---- fault/: a user access with its faults handled returns DONE or SIGNAL_*, what was read in the reply block
+
+export function setHandler(cpu: usize, policy: u32, shoot: u32): void {
+  User.setPolicy(cpu, policy, shoot);
+}
+
+export function handledLoad(cpu: usize, va: u64): u32 {
+  if (la57(Mm.space(Cpu.mm(cpu)))) return User.load<X86_64_LA57>(cpu, va);
+  return User.load<X86_64>(cpu, va);
+}
+
+export function handledStore(cpu: usize, va: u64, value: u64): u32 {
+  if (la57(Mm.space(Cpu.mm(cpu)))) return User.store<X86_64_LA57>(cpu, va, value);
+  return User.store<X86_64>(cpu, va, value);
+}
+
+export function handledExchange(cpu: usize, va: u64, value: u64): u32 {
+  if (la57(Mm.space(Cpu.mm(cpu)))) return User.exchange<X86_64_LA57>(cpu, va, value);
+  return User.exchange<X86_64>(cpu, va, value);
+}
+
+/** Handles a fault of `cpu`, which is in kernel mode, at `va`, with `access` ACCESS_* and the policy that it was given. */
+export function handleFault(cpu: usize, va: u64, access: u32): u32 {
+  if (la57(Mm.space(Cpu.mm(cpu)))) return User.fault<X86_64_LA57>(cpu, va, access);
+  return User.fault<X86_64>(cpu, va, access);
+}
+
+/** A driver for a file of `pages` pages, with `byPfn` over the frames from `pfn` on. */
+export function createDriver(pages: u32, byPfn: bool, pfn: f64): usize {
+  return Driver.create(pages, byPfn, <u64>(<i64>pfn));
+}
+
+export function freeDriver(driver: usize): void {
+  Driver.free(driver);
+}
+
+/** Who hears of the first store to a page of `mapping`. */
+export function setDriver(mapping: usize, driver: usize): void {
+  Mapping.setDriver(mapping, driver);
+}
+
 // ---- mm/notifier.ts
 
 export function registerNotifier(mm: usize, first: u64, last: u64, capacity: u32, sleeps: bool): usize {
@@ -1073,6 +1132,12 @@ export function munmap(cpu: usize, mm: usize, first: u64, last: u64, path: usize
   return Munmap.range<X86_64>(cpu, mm, first, last, path, options);
 }
 
+/** Makes `child`, which is empty, a copy of `parent`; false if there is no room. */
+export function forkMm(cpu: usize, parent: usize, child: usize, shoot: u32): bool {
+  if (la57(Mm.space(parent))) return Fork.mm<X86_64_LA57>(cpu, parent, child, shoot);
+  return Fork.mm<X86_64>(cpu, parent, child, shoot);
+}
+
 /** The OOM reaper; false if it has to try again. */
 export function reapMm(cpu: usize, mm: usize, path: usize, options: u32): bool {
   return Reaper.reap<X86_64>(cpu, mm, path, options);
@@ -1132,12 +1197,6 @@ export function ptePresent(pte: u64): bool {
 
 export function pteWrite(pte: u64): bool {
   return changetype<X86_64>(0).pteWrite(pte);
-/** Makes `child`, which is empty, a copy of `parent`; false if there is no room. */
-export function forkMm(cpu: usize, parent: usize, child: usize, shoot: u32): bool {
-  if (la57(Mm.space(parent))) return Fork.mm<X86_64_LA57>(cpu, parent, child, shoot);
-  return Fork.mm<X86_64>(cpu, parent, child, shoot);
-}
-
 }
 
 export function pteDirty(pte: u64): bool {

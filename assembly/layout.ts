@@ -29,6 +29,7 @@ export const CONTROL_ORIGIN = 0x102c; //       u32   what to add to a physical a
 export const CONTROL_FOLIOS = 0x1030; //       u32   folio of frame 0 (mm/folio.ts), 0 while nobody has asked for folios
 export const CONTROL_PAGE_WORDS = 0x1034; //   u32   words of a page that mm/page.ts copies and compares; 0: all 512
 export const CONTROL_SWAP = 0x1038; //         u32   the swap area (mm/swap.ts), 0 without one
+export const CONTROL_ZERO = 0x103c; //         u32   the zero page: index + 1 of its frame, 0 while there is none
 export const CONTROL_FREE_HEAD = 0x1040; //    u64   free frames, a stack: low word index + 1, high word a tag against ABA
 export const CONTROL_VIRGIN = 0x1080; //       u32   index of the first frame that was never handed out
 export const CONTROL_LIVE = 0x10c0; //         u32   frames handed out now
@@ -191,7 +192,8 @@ export const VMA_ANON = 136; //        u32   ANON_*, 0 for a shared mapping
 export const VMA_LOCK = 144; //        RWLOCK_BYTES  vm_lock
 export const VMA_LOCK_SEQ = 160; //    u32   vm_lock_seq: write-locked while it is the mm's MM_LOCK_SEQ
 export const VMA_DETACHED = 164; //    u32   1: out of its trees, or not in them yet
-export const VMA_BYTES = 168;
+export const VMA_FLUSH_PENDING = 168; // u32   flushes owed for entries that were write-protected (wrprotect_tlb_flush_pending of S4)
+export const VMA_BYTES = 172;
 
 // Linux's numbers (include/linux/mm.h).
 export const VM_READ = 0x1;
@@ -211,7 +213,10 @@ export const MAPPING_LOCK = 0; //      RWLOCK_BYTES  i_mmap_rwsem
 export const MAPPING_VMAS = 16; //     u32   interval tree of the VMAs over it by page offset
 export const MAPPING_PAGES = 20; //    u32   its pages: address of a u32 for each, index + 1 of its frame, 0 where none is cached
 export const MAPPING_COUNT = 24; //    u32   how many pages it has
-export const MAPPING_BYTES = 28;
+export const MAPPING_DRIVER = 28; //   u32   DRIVER_*, 0 without one (vm_ops)
+export const MAPPING_STORE = 32; //    u32   backing store: address of the words of page 0, 0 without one
+export const MAPPING_STRIDE = 36; //   u32   bytes from one page to the next there
+export const MAPPING_BYTES = 40;
 
 export const ANON_VMAS = 0; //         u32   interval tree of its VMAs by page offset
 export const ANON_COUNT = 4; //        u32   how many they are
@@ -320,6 +325,8 @@ export const CPU_ASID = 16; //       u32   its tag in the TLB
 export const CPU_HARDWARE = 20; //   u32   HW_*
 export const CPU_GENERATION = 24; // u64   up to which of that mm's flushes the TLB is current
 export const CPU_PREFETCH = 32; //   u64   HW_SPECULATE: the page that it goes for; 0: that of the access to come
+export const CPU_POLICY = 40; //     u32   HANDLER_* of its faults
+export const CPU_SHOOT = 44; //      u32   SHOOT_* of the flushes that they make
 export const CPU_MODE = 64; //       u32   MODE_*
 export const CPU_LAZY = 68; //       u32   1: it runs a kernel thread and keeps the mm for later (is_lazy)
 export const CPU_IN_FLIGHT = 72; //  u32   HW_BROADCAST: odd while an access may have been translated and is not performed
@@ -352,7 +359,8 @@ export const CPU_WALK_TABLES = 2888; //  (u64 table, u64 rights) × 5  by level 
 export const CPU_SLOT = 2968; //         u32   the slot that is loaded (loaded_mm_asid)
 export const CPU_NEXT_SLOT = 2972; //    u32   the slot to be given away next, plus one (next_asid)
 export const CPU_SLOTS = 2976; //        (u64 ctx_id, u64 tlb_gen) × PCID_SLOTS  (ctxs)
-export const CPU_BYTES = 3072;
+export const CPU_VMF = 3072; //          VMF_BYTES: the fault that it handles (fault/)
+export const CPU_BYTES = 3120;
 
 export const PCID_SLOTS = 6; // TLB_NR_DYN_ASIDS
 
@@ -395,6 +403,77 @@ export const SHOOT_EARLY_ACK = 8; // CPUs acknowledge before they invalidate, un
 export const SHOOT_EARLY_ACK_TABLES = 16; // even then: wrong, for a walker may still be in them
 export const SHOOT_CONCURRENT = 32; // the CPU that flushes sends first and invalidates while the others do
 export const SHOOT_CEILING = 8; //   from this bit on: most single invalidations before all is flushed; 0: no ceiling
+
+// ---- Faults (fault/): struct vm_fault, in the block of the CPU that faulted, zero while it handles none ----------------------
+
+export const VMF_VMA = 0; //      u32
+export const VMF_FLAGS = 4; //    u32   VMF_*
+export const VMF_POLICY = 8; //   u32   HANDLER_*
+export const VMF_SHOOT = 12; //   u32   SHOOT_* of the flushes that it makes
+export const VMF_ADDRESS = 16; // u64   first byte of the page
+export const VMF_ORIG = 24; //    u64   the entry as it was when the handler looked
+export const VMF_SLOT = 32; //    u32   where the entry stands
+export const VMF_FOLIO = 36; //   u32   the folio that it mapped, or that is to be mapped; 0: none
+export const VMF_COPY = 40; //    u32   the folio that was made for a copy
+export const VMF_BYTES = 48;
+
+export const VMF_WRITE = 1; //    FAULT_FLAG_WRITE
+export const VMF_FETCH = 2; //    FAULT_FLAG_INSTRUCTION
+export const VMF_VMA_LOCK = 4; // FAULT_FLAG_VMA_LOCK: under the VMA's lock, not mmap_lock
+
+// What the parts of a handler return (enum vm_fault_reason, include/linux/mm_types.h): 0 is good, or "try the access again".
+export const VM_FAULT_OOM = 1;
+export const VM_FAULT_SIGBUS = 2;
+export const VM_FAULT_MAJOR = 4; //      read from swap or a file
+export const VM_FAULT_SIGSEGV = 0x40;
+export const VM_FAULT_NOPAGE = 0x100; // the entry was set, or is to be looked at anew
+export const VM_FAULT_LOCKED = 0x200; // the page lock is held
+export const VM_FAULT_RETRY = 0x400; //  under mmap_lock instead
+export const VM_FAULT_USER = 0x8000; //  not Linux's: who registered with userfaultfd has to act first
+export const VM_FAULT_ERROR = 0x8043; // those that end the access: OOM, SIGBUS, SIGSEGV, USER
+
+// What a user access with a handler returns, beside DONE.
+export const SIGNAL_MAPERR = 2; //  SIGSEGV, SEGV_MAPERR: no VMA
+export const SIGNAL_ACCERR = 3; //  SIGSEGV, SEGV_ACCERR: the VMA forbids it
+export const SIGNAL_BUS = 4; //     SIGBUS: a page that the file does not have
+export const SIGNAL_OOM = 5; //     no frame is left
+export const SIGNAL_USERFAULT = 6; // write-protected by userfaultfd: its monitor has to resolve
+
+// How faults are handled; 0 is what Linux does today (v6.14). First, when a write fault makes the page writable as it is in place of copying it:
+export const HANDLER_REUSE = 7; //           the field
+export const HANDLER_REUSE_EXCLUSIVE = 0; // if it is PG_ANON_EXCLUSIVE, or nobody else has a reference (6c287605fd56, v5.19; I18)
+export const HANDLER_REUSE_COUNT = 1; //     if nobody else has a reference (09854ba94c6a, v5.9; I4, I11, I14)
+export const HANDLER_REUSE_MAPCOUNT = 2; //  if no other entry maps it, under its page lock, as before (I3, I10, I13)
+export const HANDLER_REUSE_UNLOCKED = 3; //  the same, page lock or not: who merges it is not heeded (E18)
+export const HANDLER_REUSE_NEVER = 4;
+// What page_mkwrite() holds (the page lock) and pfn_mkwrite() (the driver's), and for how long:
+export const HANDLER_MKWRITE = 0x18; //       the field
+export const HANDLER_MKWRITE_LINUX = 0; //    the page lock until the entry is writable; the driver's only while it records (vmwgfx)
+export const HANDLER_MKWRITE_HELD = 0x8; //   until the entry is writable, both (A0)
+export const HANDLER_MKWRITE_INSIDE = 0x10; // only while it records, both (A2)
+export const HANDLER_MKWRITE_NONE = 0x18; //  not at all (A1)
+export const HANDLER_MMAP_LOCK = 0x20; //        mmap_lock for reading, never the VMA's lock, as before v6.4 (I6 against I19)
+export const HANDLER_COPY_IN_PTL = 0x40; //      copies under the page-table lock (I1, I5, I15)
+export const HANDLER_COPY_NO_FLUSH = 0x80; //    installs the copy without ptep_clear_flush() (I21)
+export const HANDLER_NO_UFFD_FLUSH = 0x100; //   no flush before the copy if userfaultfd's is pending, as before 6ce64428d626 (I0)
+export const HANDLER_FLUSH_PENDING = 0x200; //   that flush in every VMA (I9, I10, I11, I16)
+export const HANDLER_FLUSH_VMA_PENDING = 0x400; // a flush before the copy if the VMA's own count says so (Andrea Arcangeli in S4: I12, I13, I14)
+export const HANDLER_UNPEND = 0x800; //          before an entry becomes writable, the flush that a migration deferred (G3, G6)
+export const HANDLER_NO_PTE_SAME = 0x1000; //    does not look at the entry again after the lock was away: a negative control
+export const HANDLER_NO_ZERO_PAGE = 0x2000; //   a load of anonymous memory gets a page, not the zero page (mm_forbids_zeropage())
+
+// ---- Drivers (fault/driver.ts): who is told of the first store to a page of its file; one block in HEAP -------------------
+
+export const DRIVER_LOCK = 0; //     u32   spinlock over the record: a reservation lock (dma_resv), "the external lock" of S1
+export const DRIVER_FLAGS = 4; //    u32   DRIVER_*
+export const DRIVER_RECORD = 8; //   u32   address of a bit for each page: written to since it was taken last
+export const DRIVER_PAGES = 12; //   u32   pages
+export const DRIVER_PFN = 16; //     u64   DRIVER_BY_PFN: PFN of page 0, the others follow
+export const DRIVER_DEVICE = 24; //  u32   address of the device's copy of page 0
+export const DRIVER_STRIDE = 28; //  u32   bytes from one page to the next there
+export const DRIVER_BYTES = 32;
+
+export const DRIVER_BY_PFN = 1; // its pages are frames without folios: pfn_mkwrite(), not page_mkwrite()
 
 // ---- Gathers (flush/gather.ts): one block ---------------------------------------------------------------------------
 

@@ -254,6 +254,12 @@ export abstract class Folio {
     Shared.add<u32>(folio + FOLIO_MAPCOUNT, 1);
   }
 
+  /** __folio_set_anon(): it is page `index` of `anon` from here on. */
+  static joinAnon(folio: usize, anon: usize, index: u64): void {
+    Folio.setMapping(folio, <u32>anon | FOLIO_ANON, index);
+    Folio.set(folio, PG_SWAPBACKED);
+  }
+
   /** folio_add_anon_rmap_pte() (RMAP_EXCLUSIVE if `exclusive`), folio_add_file_rmap_pte() and folio_dup_*_rmap_pte(): one entry more. */
   static addRmap(folio: usize, exclusive: bool): void {
     if (exclusive) Folio.set(folio, PG_ANON_EXCLUSIVE);

@@ -3,10 +3,19 @@
 // Guarantees: a page that stands here has a reference of this file (the page cache's). The VMAs are under i_mmap_rwsem. A page comes and goes
 // under its page lock; who looks one up without it takes a reference and looks again (`find`).
 
-import { MAPPING_BYTES, MAPPING_COUNT, MAPPING_LOCK, MAPPING_PAGES } from "../layout";
+import {
+  MAPPING_BYTES,
+  MAPPING_COUNT,
+  MAPPING_DRIVER,
+  MAPPING_LOCK,
+  MAPPING_PAGES,
+  MAPPING_STORE,
+  MAPPING_STRIDE,
+} from "../layout";
 import { Shared } from "../atomic";
 import { Heap } from "../heap";
 import { Folio } from "./folio";
+import { Page } from "./page";
 
 export abstract class Mapping {
   /** Without pages; 0 if no heap is left. */
@@ -35,13 +44,46 @@ export abstract class Mapping {
       Folio.put(folio);
     }
     if (Mapping.count(mapping) != 0) Heap.free(load<u32>(mapping, MAPPING_PAGES));
+    if (load<u32>(mapping, MAPPING_STORE) != 0) Heap.free(load<u32>(mapping, MAPPING_STORE));
     Heap.free(mapping);
+  }
+
+  /** Who hears of the first store to a page (DRIVER_*), or 0; set at set-up. */
+  @inline
+  static driver(mapping: usize): usize {
+    return mapping == 0 ? 0 : <usize>load<u32>(mapping, MAPPING_DRIVER);
+  }
+
+  @inline
+  static setDriver(mapping: usize, driver: usize): void {
+    store<u32>(mapping, <u32>driver, MAPPING_DRIVER);
   }
 
   /** i_mmap_rwsem */
   @inline
   static lock(mapping: usize): usize {
     return mapping + MAPPING_LOCK;
+  }
+
+  // ---- the backing store
+
+  /** Gives it a backing store for its pages, all zeros, once, at set-up; false if no heap is left. */
+  static openStore(mapping: usize): bool {
+    const stride = Page.words() << 3;
+    const bytes = <u64>stride * Mapping.count(mapping);
+    const words = bytes > 0xffffffff ? <usize>0 : Heap.allocate(<u32>bytes);
+    if (words == 0) return false;
+    memory.fill(words, 0, <usize>bytes);
+    store<u32>(mapping, <u32>words, MAPPING_STORE);
+    store<u32>(mapping, stride, MAPPING_STRIDE);
+    return true;
+  }
+
+  /** Address of the words of page `index` in the backing store, 0 without one. */
+  @inline
+  static stored(mapping: usize, index: u64): usize {
+    const words = <usize>load<u32>(mapping, MAPPING_STORE);
+    return words == 0 ? 0 : words + <usize>index * load<u32>(mapping, MAPPING_STRIDE);
   }
 
   // ---- cached pages

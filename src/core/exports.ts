@@ -210,6 +210,20 @@ export interface CoreExports {
   addToMapping(mapping: number, index: number, folio: number): number;
   listRmap(folio: number, output: number, capacity: number): number;
   openSwap(slots: number): number;
+  openZeroPage(): number;
+  openStore(mapping: number): number;
+  storedPage(mapping: number, index: number): number;
+
+  // ---- fault/
+
+  setHandler(cpu: number, policy: number, shoot: number): void;
+  handledLoad(cpu: number, va: bigint): number;
+  handledStore(cpu: number, va: bigint, value: bigint): number;
+  handledExchange(cpu: number, va: bigint, value: bigint): number;
+  handleFault(cpu: number, va: bigint, access: number): number;
+  createDriver(pages: number, byPfn: boolean, pfn: number): number;
+  freeDriver(driver: number): void;
+  setDriver(mapping: number, driver: number): void;
 
   // ---- mm/notifier.ts
 
@@ -310,6 +324,7 @@ export interface CoreExports {
   mkcleanFolio(cpu: number, folio: number, path: number, options: number): number;
   mergePage(cpu: number, mm: number, va: bigint, kfolio: number, path: number, options: number): number;
   munmap(cpu: number, mm: number, first: bigint, last: bigint, path: number, options: number): number;
+  forkMm(cpu: number, parent: number, child: number, shoot: number): number;
   reapMm(cpu: number, mm: number, path: number, options: number): number;
   putMm(cpu: number, mm: number, path: number, options: number): number;
 
@@ -324,7 +339,6 @@ export interface CoreExports {
   ptepGetAndClear(slot: number): bigint;
   ptepSetWrprotect(slot: number): void;
   ptepTestAndClearYoung(slot: number): number;
-  forkMm(cpu: number, parent: number, child: number, shoot: number): number;
   ptepModifyProtStart(slot: number): bigint;
   ptepModifyProtCommit(slot: number, pte: bigint): void;
 

@@ -39,6 +39,7 @@ const ASSEMBLY = [
   'access',
   'cpu',
   'flush/',
+  'fault/',
   'range/',
   'kernel/',
   'litmus/',
