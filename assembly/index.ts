@@ -738,6 +738,11 @@ export function handledLoad(cpu: usize, va: u64): u32 {
   return User.load<X86_64>(cpu, va);
 }
 
+export function handledFetch(cpu: usize, va: u64): u32 {
+  if (la57(Mm.space(Cpu.mm(cpu)))) return User.fetch<X86_64_LA57>(cpu, va);
+  return User.fetch<X86_64>(cpu, va);
+}
+
 export function handledStore(cpu: usize, va: u64, value: u64): u32 {
   if (la57(Mm.space(Cpu.mm(cpu)))) return User.store<X86_64_LA57>(cpu, va, value);
   return User.store<X86_64>(cpu, va, value);

@@ -3,7 +3,19 @@
 // Guarantees: an access returns DONE when it was made, or the signal that ended it. While its handler runs the CPU is in kernel mode: flushes are not
 // answered then, and nobody waits for them (cpu.ts); it is in the mode in which it was before when the access returns.
 
-import { ACCESS_READ, ACCESS_USER, ACCESS_WRITE, CPU_MODE, CPU_POLICY, CPU_SHOOT, DONE, MODE_USER } from "../layout";
+import {
+  ACCESS_EXECUTE,
+  ACCESS_READ,
+  ACCESS_USER,
+  ACCESS_WRITE,
+  CPU_HARDWARE,
+  CPU_MODE,
+  CPU_POLICY,
+  CPU_SHOOT,
+  DONE,
+  HW_NEGATIVE,
+  MODE_USER,
+} from "../layout";
 import { Shared } from "../atomic";
 import { Cpu } from "../cpu";
 import { Fault } from "./fault";
@@ -19,6 +31,13 @@ export abstract class User {
   static load<F>(cpu: usize, va: u64): u32 {
     let signal: u32 = DONE;
     while (Cpu.load<F>(cpu, va) != DONE && signal == DONE) signal = User.fault<F>(cpu, va, ACCESS_READ);
+    return signal;
+  }
+
+  /** Fetches an instruction; its word stands in the agent's reply block. */
+  static fetch<F>(cpu: usize, va: u64): u32 {
+    let signal: u32 = DONE;
+    while (Cpu.fetch<F>(cpu, va) != DONE && signal == DONE) signal = User.fault<F>(cpu, va, ACCESS_EXECUTE);
     return signal;
   }
 
@@ -41,6 +60,8 @@ export abstract class User {
     if (wasUser) Cpu.leaveUser(cpu);
     const policy = load<u32>(cpu, CPU_POLICY);
     const signal = Fault.handle<F>(cpu, va, access | ACCESS_USER, policy, load<u32>(cpu, CPU_SHOOT));
+    // update_mmu_cache(): what the handler made present may be cached as absent still (RISC-V without Svvptc).
+    if ((load<u32>(cpu, CPU_HARDWARE) & HW_NEGATIVE) != 0) Cpu.fence(cpu, va);
     if (wasUser) Cpu.enterUser(cpu);
     return signal;
   }

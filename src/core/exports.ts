@@ -218,6 +218,7 @@ export interface CoreExports {
 
   setHandler(cpu: number, policy: number, shoot: number): void;
   handledLoad(cpu: number, va: bigint): number;
+  handledFetch(cpu: number, va: bigint): number;
   handledStore(cpu: number, va: bigint, value: bigint): number;
   handledExchange(cpu: number, va: bigint, value: bigint): number;
   handleFault(cpu: number, va: bigint, access: number): number;

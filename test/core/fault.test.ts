@@ -112,6 +112,22 @@ describe('anonymous memory', () => {
       expect(scene.u32(mm + word)).toBe(word === layout.MM_LOCK_SEQ ? 1 : 0);
   });
 
+  test('a fetch faults and goes through where the VMA allows it', () => {
+    scene.vma(mm, VA, 1, PRIVATE | layout.VM_EXEC);
+    scene.vma(mm, at(4), 1);
+    expect([core().handledFetch(cpu, VA), core().handledFetch(cpu, at(4))]).toEqual([DONE, SIGNAL_ACCERR]);
+  });
+
+  test('on hardware that caches what is absent, the access goes through after one fault', () => {
+    scene.vma(mm, VA, 1);
+    const negative = scene.cpu(2, layout.MACHINE_RECHECK, mm);
+    core().setHandler(negative, layout.HANDLER_NO_ZERO_PAGE, 0);
+    core().setHardware(negative, layout.HW_NEGATIVE, 0n);
+    expect(load(VA, negative)).toBe(0n);
+    expect(store(VA, 1n, negative)).toBe(DONE);
+    expect(load(VA, negative)).toBe(1n);
+  });
+
   test('of the five-level kind', () => {
     const five = scene.mm(5);
     const va = 1n << 52n;
