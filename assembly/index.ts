@@ -712,6 +712,11 @@ export function openSwap(slots: u32): bool {
   return SwapArea.open(slots);
 }
 
+/** The list of migrations whose flush is deferred that faults of `mm` settle (HANDLER_UNPEND); 0: none. */
+export function setDeferred(mm: usize, pages: usize): void {
+  Mm.setDeferred(mm, pages);
+}
+
 /** Makes the zero page, if there is none; false if no frame is left. */
 export function openZeroPage(): bool {
   return ZeroPage.open();

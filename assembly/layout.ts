@@ -172,6 +172,7 @@ export const MM_NOTIFY_SEQ = 80; //    u64   invalidate_seq: odd while one of th
 export const MM_VMAS_SEQ = 88; //      u32   odd while MM_VMAS changes: for look-ups without mmap_lock
 export const MM_LOCK_SEQ = 92; //      u32   mm_lock_seq: grows when a writer that locked VMAs lets go of mmap_lock
 export const MM_VMAS_LOCKED = 96; //   u32   1 while VMAs are write-locked
+export const MM_DEFERRED = 100; //    u32   migrations whose flush is deferred (flush/deferred.ts): their list, 0 without one
 export const MM_CTX_ID = 104; //       u64   context.ctx_id (x86): unique among all mms ever, never 0
 export const MM_ASID = 112; //         u64   context.id (arm64): ASID in bits 0-15, generation of the allocator above; 0: none yet
 export const MM_BYTES = 128;
@@ -246,9 +247,8 @@ export const PG_ANON_EXCLUSIVE = 4;
 export const PG_UPTODATE = 8;
 export const PG_SWAPCACHE = 16;
 export const PG_SWAPBACKED = 32; // without it an anonymous folio may be dropped when clean (MADV_FREE)
-export const PG_MIGRATION = 64; //  it is being migrated, or a flush of its old place is deferred
-export const PG_FLUSH_DEFERRED = 256; // a flush of the frame that it was migrated from is deferred (flush/deferred.ts)
-export const PG_KSM = 128; //       PAGE_MAPPING_KSM: shared by same-page merging, never reused
+export const PG_FLUSH_DEFERRED = 128; // a flush of the frame that it was migrated from is deferred (flush/deferred.ts)
+export const PG_KSM = 64; //       PAGE_MAPPING_KSM: shared by same-page merging, never reused
 
 // ---- Swap (mm/swap.ts): one area, a block in HEAP; behind the words of all slots stands what is in them ------------------
 

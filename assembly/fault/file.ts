@@ -98,6 +98,7 @@ export abstract class FileFault {
     if (first) {
       if (anonymous) Folio.addNewAnonRmap(folio, Vma.anon(Vmf.vma(vmf)), Vmf.pgoff(vmf));
       else Folio.addRmap(folio, false);
+      if (!anonymous && Vmf.is(vmf, VMF_WRITE)) Reuse.unpend(vmf);
       Entry.store<F>(Vmf.slot(vmf), pte);
     }
     Vmf.unlockPte(vmf);

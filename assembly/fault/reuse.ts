@@ -21,11 +21,12 @@ import {
   HANDLER_UNPEND,
   PG_ANON_EXCLUSIVE,
   PG_KSM,
-  PG_MIGRATION,
   PG_SWAPCACHE,
   VM_WRITE,
 } from "../layout";
+import { Deferred } from "../flush/deferred";
 import { Folio } from "../mm/folio";
+import { Mm } from "../mm/mm";
 import { SwapArea } from "../mm/swap";
 import { Entry } from "../pte/entry";
 import { Vmf } from "./vmf";
@@ -103,7 +104,8 @@ export abstract class Reuse {
    */
   static unpend(vmf: usize): void {
     const folio = Vmf.folio(vmf);
-    if (!Vmf.does(vmf, HANDLER_UNPEND) || folio == 0) return;
-    if (Folio.test(folio, PG_MIGRATION)) Vmf.flush(vmf);
+    const deferred = Mm.deferred(Vmf.mm(vmf));
+    if (folio == 0 || deferred == 0 || !Vmf.does(vmf, HANDLER_UNPEND)) return;
+    Deferred.settle(deferred, Vmf.cpu(vmf), folio, Vmf.shoot(vmf));
   }
 }

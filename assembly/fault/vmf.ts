@@ -131,6 +131,12 @@ export abstract class Vmf {
     return Prot.ofVma(Vmf.vmFlags(vmf));
   }
 
+  /** SHOOT_* of the flushes that the handler makes. */
+  @inline
+  static shoot(vmf: usize): u32 {
+    return load<u32>(vmf, VMF_SHOOT);
+  }
+
   // ---- the entry
 
   /** pte_offset_map_lock(): the entry's page-table lock. Its table stays, for the VMA does. */
@@ -171,6 +177,6 @@ export abstract class Vmf {
   static flush(vmf: usize): void {
     const va = Vmf.address(vmf);
     const cpu = Vmf.cpu(vmf);
-    Shootdown.flush(cpu, Vmf.mm(vmf), va, va + (FRAME_BYTES - 1), FRAME_SHIFT, false, load<u32>(vmf, VMF_SHOOT));
+    Shootdown.flush(cpu, Vmf.mm(vmf), va, va + (FRAME_BYTES - 1), FRAME_SHIFT, false, Vmf.shoot(vmf));
   }
 }

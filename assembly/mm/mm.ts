@@ -17,6 +17,7 @@ import {
   MM_BYTES,
   MM_CPUMASK,
   MM_CTX_ID,
+  MM_DEFERRED,
   MM_FLUSH_PENDING,
   MM_LOCK_SEQ,
   MM_MMAP_LOCK,
@@ -149,6 +150,18 @@ export abstract class Mm {
   @inline
   static flushNested(mm: usize): bool {
     return Shared.load<u32>(mm + MM_FLUSH_PENDING) > 1;
+  }
+
+  /** The list of migrations whose flush is deferred, which who makes an entry writable settles first (flush/deferred.ts); 0 without one. */
+  @inline
+  static deferred(mm: usize): usize {
+    return load<u32>(mm, MM_DEFERRED);
+  }
+
+  /** Set at set-up. */
+  @inline
+  static setDeferred(mm: usize, pages: usize): void {
+    store<u32>(mm, <u32>pages, MM_DEFERRED);
   }
 
   // ---- tlb_gen and the CPUs that may hold translations

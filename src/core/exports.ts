@@ -210,6 +210,7 @@ export interface CoreExports {
   addToMapping(mapping: number, index: number, folio: number): number;
   listRmap(folio: number, output: number, capacity: number): number;
   openSwap(slots: number): number;
+  setDeferred(mm: number, pages: number): void;
   openZeroPage(): number;
   openStore(mapping: number): number;
   storedPage(mapping: number, index: number): number;

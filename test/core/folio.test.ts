@@ -135,7 +135,7 @@ describe('the reverse map', () => {
 
   test('flags of folios are bits of their own', () => {
     const flags = [PG_DIRTY, layout.PG_WRITEBACK, PG_ANON_EXCLUSIVE, PG_UPTODATE, layout.PG_SWAPCACHE, PG_SWAPBACKED];
-    flags.push(layout.PG_MIGRATION, layout.PG_KSM);
+    flags.push(layout.PG_KSM, layout.PG_FLUSH_DEFERRED);
     expect(new Set(flags).size).toBe(flags.length);
     expect(flags.every((flag) => (flag & (flag - 1)) === 0)).toBe(true);
   });
