@@ -1,0 +1,42 @@
+// docs/litmus.md shows the operations and invariants that there are.
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { LIBRARY, OPERATIONS, signature } from '../../src/litmus/index.ts';
+import { Keyword } from '../../src/litmus/tokens.ts';
+
+const text = readFileSync('docs/litmus.md', 'utf8');
+
+test('its table of operations is the compiler’s', () => {
+  expect(rowsUnder('## Operations')).toEqual(
+    OPERATIONS.map((operation) => [
+      `\`${signature(operation)}\``,
+      operation.where,
+      operation.steps,
+      operation.says,
+      operation.kernel || 'of the language',
+    ]),
+  );
+});
+
+test('its table of invariants is the library’s', () => {
+  const rows = rowsUnder('## Invariants').map(([name, , sentence, source]) => [name, sentence, source]);
+  expect(rows).toEqual(LIBRARY.map(({ name, sentence, source }) => [name, sentence, source]));
+});
+
+test('its grammar has every reserved word', () => {
+  const grammar = text.slice(text.indexOf('```ebnf'), text.indexOf('## Parameters'));
+  const missing = Object.values(Keyword).filter(({ PATTERN }) => !grammar.includes(`"${String(PATTERN)}"`));
+  expect(missing.map(({ name }) => name)).toEqual([]);
+});
+
+/** Cells of the table under a heading, without its head. */
+function rowsUnder(heading: string): string[][] {
+  const part = text.slice(text.indexOf(`${heading}\n`)).split('\n## ')[0] ?? '';
+  const lines = part.split('\n').filter((line) => line.startsWith('| '));
+  return lines.slice(1).map((line) =>
+    line
+      .slice(2, -2)
+      .split(/ (?<!\\)\| /)
+      .map((cell) => cell.replace(/\\\|/g, '|')),
+  );
+}
