@@ -29,6 +29,20 @@ test('its grammar has every reserved word', () => {
   expect(missing.map(({ name }) => name)).toEqual([]);
 });
 
+test('the TextMate grammar knows every keyword and operation, and takes nothing else for one', () => {
+  const { patterns } = JSON.parse(readFileSync('docs/litmus.tmLanguage.json', 'utf8')) as {
+    patterns: { name: string; match?: string }[];
+  };
+  const match = (scope: string, word: string) =>
+    patterns.some(
+      ({ name, match }) => name.startsWith(scope) && match !== undefined && new RegExp(`^${match}$`).test(word),
+    );
+  const keywords = Object.values(Keyword).map(({ PATTERN }) => String(PATTERN));
+  expect(keywords.filter((word) => !match('keyword.control', word))).toEqual([]);
+  expect(OPERATIONS.filter(({ name }) => !match('support.function', name))).toEqual([]);
+  expect(match('support.function', 'ptep_gett') || match('keyword.control', 'iff')).toBe(false);
+});
+
 /** Cells of the table under a heading, without its head. */
 function rowsUnder(heading: string): string[][] {
   const part = text.slice(text.indexOf(`${heading}\n`)).split('\n## ')[0] ?? '';
