@@ -272,6 +272,8 @@ export abstract class Frames {
   private static take(index: u32, state: u32): void {
     const meta = Frames.meta(index);
     Shared.quietStore<u32>(meta + META_REFS, 1);
+    // Of a table the word is its page-table lock from here on (Mm.ptl): free.
+    Shared.quietStore<u32>(meta + META_NEXT, 0);
     Shared.quietStore<u32>(meta + META_GENERATION, Shared.quietLoad<u32>(meta + META_GENERATION) + 1);
     Shared.store<u32>(meta + META_STATE, state);
     Shared.add<u32>(CONTROL_LIVE, 1);
