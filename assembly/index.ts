@@ -42,11 +42,13 @@ import { ClearRefs } from "./kernel/clear_refs";
 import { Fork } from "./kernel/fork";
 import { Ksm } from "./kernel/ksm";
 import { Madvise } from "./kernel/madvise";
+import { Migrate } from "./kernel/migrate";
 import { Mkclean, Writeback } from "./kernel/mkclean";
 import { Mprotect } from "./kernel/mprotect";
 import { Munmap } from "./kernel/munmap";
 import { Pagemap } from "./kernel/pagemap";
 import { Reaper } from "./kernel/reaper";
+import { Reclaim } from "./kernel/reclaim";
 import { Userfaultfd } from "./kernel/userfaultfd";
 import { Lister } from "./list";
 import { Litmus } from "./litmus/machine";
@@ -1101,7 +1103,7 @@ export function pagemapSoftDirty(cpu: usize, mm: usize, first: u64, last: u64, p
   Pagemap.softDirty<X86_64>(cpu, mm, first, last, path);
 }
 
-/** `rights` is VM_READ, VM_WRITE, VM_EXEC. STATUS_OK, STATUS_NO_MEMORY at a hole, or STATUS_NOT_ALLOWED. */
+/** `rights` is VM_READ, VM_WRITE, VM_EXEC. STATUS_OK, STATUS_HOLE, STATUS_NOT_ALLOWED, or STATUS_NO_MEMORY. */
 export function mprotect(cpu: usize, mm: usize, first: u64, last: u64, rights: u32, path: usize, options: u32): i32 {
   return Mprotect.range<X86_64>(cpu, mm, first, last, rights, path, options);
 }
@@ -1135,6 +1137,16 @@ export function mkcleanFolio(cpu: usize, folio: usize, path: usize, options: u32
 /** KSM merges the page at `va` with `kfolio`, or makes one for others of it (0); false if it could not. Options KSM_*. */
 export function mergePage(cpu: usize, mm: usize, va: u64, kfolio: usize, path: usize, options: u32): bool {
   return Ksm.merge<X86_64>(cpu, mm, va, kfolio, path, options);
+}
+
+/** Reclaims a page, the caller's reference with it; false if it stays. Options RECLAIM_*. */
+export function reclaimFolio(cpu: usize, folio: usize, path: usize, options: u32): bool {
+  return Reclaim.folio(cpu, folio, path, options);
+}
+
+/** Moves a page to a new frame, the caller's reference with it; false if it stays. Options MIGRATE_*; PATH_DEFERRED in the path. */
+export function migrateFolio(cpu: usize, from: usize, to: usize, path: usize, options: u32): bool {
+  return Migrate.folio(cpu, from, to, path, options);
 }
 
 /** STATUS_OK, or STATUS_NO_MEMORY if a VMA could not be split. */

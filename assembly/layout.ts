@@ -752,6 +752,9 @@ export const PATH_STOP = 44; //        i32   scratch: why the visitor of an appl
 export const PATH_PTE = 120; //        u64   scratch: an entry
 export const PATH_SCAN = 128; //       SCAN_BYTES: bitmap, tracker, start and end are the caller's
 export const PATH_GATHER = 320; //     GATHER_BYTES
+export const PATH_BATCH = 424; //      UBC_BYTES
+export const PATH_DEFERRED = 440; //   u32   in: where flushes of migration are deferred (flush/deferred.ts), 0: they are not
+export const PATH_SLOT = 444; //       u32   scratch: swap slot
 export const PATH_BYTES = 448;
 
 // Options of all paths that defer a flush. 0 is what Linux does.
@@ -768,6 +771,15 @@ export const FLUSH_DONE = 1;
 export const FLUSH_OWED = 2; // entries were changed, and some of it is not flushed
 export const PATH_NESTED_FULLMM = 128; // if somebody does, a gather becomes one of the whole mm and frees no table (H11)
 export const PATH_FREE_EARLY = 256; // pages are freed before the flush (J2, G10, K4)
+export const PATH_NO_BATCHED = 512; // does not flush for who unmapped in a batch: flush_tlb_batched_pending() (before 3ea277194daa: K1)
+
+// Options of reclaim (kernel/reclaim.ts): what of its flushes is left out.
+export const RECLAIM_FLUSH_NOW = 0x1000; //      none: each entry is flushed when it goes (K2)
+export const RECLAIM_NO_FLUSH_DIRTY = 0x2000; // try_to_unmap_flush_dirty() before the page is written out (K3)
+export const RECLAIM_NO_FLUSH = 0x4000; //       try_to_unmap_flush() before it is freed (K4)
+
+// Options of migration (kernel/migrate.ts); with PATH_DEFERRED, entries that are not writable are not flushed now.
+export const MIGRATE_DEFER_WRITABLE = 0x1000; // nor are writable ones (G9)
 
 // Options of clear_refs_write() (kernel/clear_refs.ts); also PATH_UNCOUNTED, _COUNT_LATE, _NO_FLUSH, _FLUSH_IN_PTL, _PLAIN, _LOSE_DIRTY.
 export const CLEAR_REFS_READ = 0x1000; //         mmap_lock for reading (D1, I0)
@@ -846,6 +858,7 @@ export const STATUS_UNREPRESENTABLE = 5; // an entry for this address and protec
 export const STATUS_NON_CANONICAL = 6; // the range leaves the canonical addresses
 export const STATUS_RESERVED = 7; //      an entry on the way has reserved bits set
 export const STATUS_NOT_ALLOWED = 8; //   a right that the VMA may not have
+export const STATUS_HOLE = 9; //          no VMA is there
 
 // ---- Locks -------------------------------------------------------------------------------------------------------
 

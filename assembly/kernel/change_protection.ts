@@ -5,6 +5,9 @@
 // may not keep (pte_needs_flush()). Migration entries lose the right to write, which their page would get back otherwise. Entries
 // become writable here only if no store to the page has to be noticed first (can_change_pte_writable(), 64fe24a3e05e).
 //
+// With PATH_DEFERRED, a page whose old frame is still read by some CPU is flushed before its entry becomes writable. Under each page-table lock, first, what
+// reclaim unmapped in a batch is flushed, for there may be writable entries in TLBs for entries that are gone (3ea277194daa; PATH_NO_BATCHED: K1).
+//
 // Locks: the caller holds mmap_lock; the page-table lock of one table after the other. The notifiers hear of it before the flush, which is the caller's
 // gather's.
 
@@ -15,8 +18,10 @@ import {
   FRAME_SHIFT,
   MMU_NOTIFY_PROTECTION_VMA,
   PATH_CHANGE,
+  PATH_DEFERRED,
   PATH_PLAIN,
   PATH_PROT,
+  PATH_SHOOT,
   PG_ANON_EXCLUSIVE,
   SWP_MIGRATION_READ,
   SWP_MIGRATION_READ_EXCLUSIVE,
@@ -24,6 +29,7 @@ import {
   VMA_FLAGS,
 } from "../layout";
 import { Shared } from "../atomic";
+import { Deferred } from "../flush/deferred";
 import { Folio } from "../mm/folio";
 import { Notifiers } from "../mm/notifier";
 import { Prot } from "../mm/prot";
@@ -67,7 +73,9 @@ class ChangePte {
   }
 
   @inline
-  enter(_path: usize): void {}
+  enter(path: usize): void {
+    Gathered.afterLock(path);
+  }
 
   pte<F>(path: usize, slot: usize, va: u64, end: u64, level: i32): i32 {
     const format = changetype<F>(0);
@@ -87,9 +95,18 @@ class ChangePte {
     if ((change & CHANGE_TRY_WRITABLE) != 0 && !format.pteWrite(now)) {
       if (ChangeProtection.mayBeWritable<F>(Path.vma(path), now)) now = format.pteMkwrite(now);
     }
+    if (format.pteWrite(now) && !format.pteWrite(old)) ChangePte.settle<F>(path, now);
     Entry.modifyProtCommit<F>(slot, now);
     if (now != old) Path.note(path, 1, va, end);
     if (format.pteNeedsFlush(old, now)) Gathered.changed(path, va, format.shift(level), level);
+  }
+
+  /** Before an entry becomes writable: is there a CPU that reads the frame its page was migrated from? Then its flush is due now (G6). */
+  private static settle<F>(path: usize, pte: u64): void {
+    const deferred: usize = load<u32>(path, PATH_DEFERRED);
+    if (deferred == 0) return;
+    const folio = Folio.normal(changetype<F>(0).ptePfn(pte) << FRAME_SHIFT);
+    if (folio != 0) Deferred.settle(deferred, Path.cpu(path), folio, load<u32>(path, PATH_SHOOT));
   }
 
   private static swap<F>(path: usize, slot: usize, entry: u64, va: u64, end: u64): void {

@@ -1,6 +1,6 @@
 // clear_refs_write() for soft-dirty (`echo 4 > /proc/PID/clear_refs`, fs/proc/task_mmu.c): from here on, which pages are written to?
 //
-// Guarantees: when it has returned, every page of the range is clean of soft-dirty and write-protected, in tables and TLBs: a store after it
+// Guarantees: when it has returned, every page of these VMAs is clean of soft-dirty and write-protected, in tables and TLBs: a store after it
 // faults, and the fault sets soft-dirty. Pages that were written through and are not present (swapped out, being migrated) count
 // as clean too. VMAs over PFNs are passed over.
 //
@@ -43,7 +43,7 @@ import { Path } from "../range/path";
 const ALL: u64 = 0xffffffffffffffff;
 
 export abstract class ClearRefs {
-  /** The pages of [first, last] of `mm`, both page-aligned but for the low bits of `last`; Linux knows only all of it. From CPU `cpu`. */
+  /** The VMAs of `mm` that have a byte of [first, last]; Linux knows only all of them. From CPU `cpu`. */
   static softDirty<F>(cpu: usize, mm: usize, first: u64, last: u64, path: usize, options: u32): void {
     Path.begin(path, cpu, options);
     Path.enterMm(path, mm, 0);
@@ -60,7 +60,7 @@ export abstract class ClearRefs {
         continue;
       }
       if (locksVmas) VmaLock.startWrite(vma);
-      Apply.toPfnRange<F, ClearPte>(path, max(first, Vma.start(vma)), min(last, Vma.end(vma) - 1), false);
+      Apply.toPfnRange<F, ClearPte>(path, Vma.start(vma), Vma.end(vma) - 1, false);
     }
     Notifiers.end(mm, MMU_NOTIFY_SOFT_DIRTY, 0, ALL);
     const early = !Path.has(path, CLEAR_REFS_AFTER_UNLOCK);

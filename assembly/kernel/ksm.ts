@@ -37,6 +37,7 @@ import { Mm } from "../mm/mm";
 import { Notifiers } from "../mm/notifier";
 import { Page } from "../mm/page";
 import { Prot } from "../mm/prot";
+import { SwapArea } from "../mm/swap";
 import { Vma } from "../mm/vma";
 import { Entry } from "../pte/entry";
 import { Apply } from "../range/apply";
@@ -104,9 +105,8 @@ export abstract class Ksm {
       const exclusive = !Path.has(path, KSM_NO_EXCLUSIVE) && Folio.test(folio, PG_ANON_EXCLUSIVE);
       if (format.pteWrite(entry) || format.pteDirty(entry) || exclusive || Ksm.pending(path)) {
         const references: u32 = Folio.test(folio, PG_SWAPCACHE) ? 2 : 1;
-        // ptep_clear_flush(), so that nobody gets another reference through the entry, or stores, before it is looked at.
-        entry = Entry.getAndClear<F>(slot);
-        Path.flush(path, va, end, FRAME_SHIFT);
+        // So that nobody gets another reference through the entry, or stores, before it is looked at.
+        entry = Path.clearFlush<F>(path, slot, va, end);
         good = Folio.mapcount(folio) + references == Folio.refs(folio);
         if (good) {
           // folio_try_share_anon_rmap_pte(): nobody reuses it any more.
@@ -152,12 +152,12 @@ export abstract class Ksm {
       const prot = Prot.ofVma(Shared.load<u32>(vma + VMA_FLAGS)) | PROT_ACCESSED;
       Folio.get(kfolio);
       Folio.addRmap(kfolio, false);
-      // ptep_clear_flush(), whose old entry nobody looks at.
-      Entry.getAndClear<F>(slot);
-      if (!Path.has(path, KSM_REPLACE_NO_FLUSH)) Path.flush(path, va, end, FRAME_SHIFT);
-      Entry.store<F>(slot, format.makeLeaf(Folio.physical(kfolio), 0, prot));
+      // Nobody looks at what the entry was.
+      if (Path.has(path, KSM_REPLACE_NO_FLUSH)) Entry.getAndClear<F>(slot);
+      else Path.clearFlush<F>(path, slot, va, end);
+      Entry.store<F>(slot, format.pteModify(format.makeLeaf(Folio.physical(kfolio), 0, prot), prot));
       Path.note(path, 1, va, end);
-      Folio.removeRmap(folio);
+      if (Folio.removeRmap(folio)) SwapArea.freeSwap(folio);
       Folio.put(folio);
     }
     if (slot != 0) Spinlock.unlock(Mm.ptl(mm, slot));

@@ -8,7 +8,7 @@
 // whole call (43c4cfde7e37). Options of path.ts: for both PATH_NO_NESTED and PATH_FLUSH_IN_PTL; for dontNeed PATH_FREE_EARLY; for free
 // PATH_UNCOUNTED, PATH_COUNT_LATE, PATH_NO_FLUSH and PATH_PLAIN.
 //
-// Not modelled: the per-VMA lock in place of mmap_lock (v6.16), swap slots.
+// Not modelled: the per-VMA lock in place of mmap_lock (v6.16).
 
 import {
   FRAME_SHIFT,
@@ -27,6 +27,7 @@ import { RwLock } from "../lock/rwlock";
 import { Folio } from "../mm/folio";
 import { Mm } from "../mm/mm";
 import { Notifiers } from "../mm/notifier";
+import { SwapArea } from "../mm/swap";
 import { Swap } from "../mm/swapops";
 import { Vma } from "../mm/vma";
 import { Entry } from "../pte/entry";
@@ -94,14 +95,17 @@ class FreePte {
   }
 
   @inline
-  enter(_path: usize): void {}
+  enter(path: usize): void {
+    Gathered.afterLock(path);
+  }
 
   pte<F>(path: usize, slot: usize, va: u64, end: u64, _level: i32): i32 {
     const format = changetype<F>(0);
     const entry = Entry.load<F>(slot);
     if (!format.ptePresent(entry)) {
-      // What is in swap need not come back: free_swap_and_cache().
+      // What is in swap need not come back.
       if (!Swap.isSlot<F>(entry)) return 0;
+      SwapArea.freeAndCache(<u32>format.swpOffset(entry));
       Entry.store<F>(slot, 0);
       Path.note(path, 1, va, end);
       return 0;
@@ -124,8 +128,8 @@ class FreePte {
   private static cleanFolio(folio: usize): bool {
     if (!Folio.test(folio, PG_DIRTY | PG_SWAPCACHE)) return true;
     if (!Folio.tryLock(folio)) return false;
-    // A page in the swap cache would take folio_free_swap(), and there are no swap slots here.
-    const ours = Folio.mapcount(folio) == 1 && !Folio.test(folio, PG_SWAPCACHE);
+    let ours = Folio.mapcount(folio) == 1;
+    if (ours && Folio.test(folio, PG_SWAPCACHE)) ours = SwapArea.freeSwap(folio);
     if (ours) Folio.clear(folio, PG_DIRTY);
     Folio.unlock(folio);
     return ours;

@@ -16,7 +16,6 @@
 import {
   FOLIO_FLAGS,
   FRAME_BYTES,
-  FRAME_SHIFT,
   MKCLEAN_DIRTY,
   MKCLEAN_PENDING,
   MKCLEAN_WRITE,
@@ -100,9 +99,7 @@ class MkcleanOne {
     if (slot != 0) {
       if (MkcleanOne.wanted<F>(path, Entry.load<F>(slot))) {
         const format = changetype<F>(0);
-        // ptep_clear_flush()
-        const old = Entry.getAndClear<F>(slot);
-        Path.flush(path, va, end, FRAME_SHIFT);
+        const old = Path.clearFlush<F>(path, slot, va, end);
         Entry.store<F>(slot, format.pteMkclean(format.pteWrprotect(old)));
         Path.note(path, 1, va, end);
       }

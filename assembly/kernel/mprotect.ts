@@ -1,8 +1,8 @@
 // mprotect (mm/mprotect.c, do_mprotect_pkey(), mprotect_fixup()).
 //
 // Guarantees: when it has returned, no CPU accesses the range with rights that were taken away; a right that was given may still cost a fault. VMAs that
-// reach over an edge of the range are split there. STATUS_NO_MEMORY at a hole (Linux's -ENOMEM; what lies before it is changed, as in Linux), or if
-// there is no block for a split; STATUS_NOT_ALLOWED for a right that the VMA may not have (VM_MAYWRITE).
+// reach over an edge of the range are split there, STATUS_NO_MEMORY if there is no block for it. STATUS_HOLE where no VMA is (Linux's -ENOMEM; what
+// lies before it is changed, as in Linux); STATUS_NOT_ALLOWED for a right that the VMA may not have (VM_MAYWRITE).
 //
 // Locks: mmap_lock for writing, over the flush in tlb_finish_mmu(); the page-table lock of one table after the other. Options of path.ts:
 // PATH_NO_FLUSH (G1), PATH_FLUSH_IN_PTL, PATH_NO_NESTED, PATH_PLAIN.
@@ -10,6 +10,7 @@
 import {
   CHANGE_TRY_WRITABLE,
   PATH_PASSED,
+  STATUS_HOLE,
   STATUS_NO_MEMORY,
   STATUS_NOT_ALLOWED,
   STATUS_OK,
@@ -52,13 +53,13 @@ export abstract class Mprotect {
   private static vmas<F>(path: usize, mm: usize, first: u64, last: u64, rights: u32): i32 {
     let next = first;
     for (let vma = Vma.firstIn(mm, first, last); vma != 0; vma = Vma.nextIn(mm, vma, first, last)) {
-      if (Vma.start(vma) != next) return STATUS_NO_MEMORY;
+      if (Vma.start(vma) != next) return STATUS_HOLE;
       next = Vma.end(vma);
       const flags = Shared.load<u32>(vma + VMA_FLAGS);
       if ((rights & VM_WRITE) != 0 && (flags & (VM_SHARED | VM_MAYWRITE)) == VM_SHARED) return STATUS_NOT_ALLOWED;
       Mprotect.fixup<F>(path, vma, flags, (flags & ~RIGHTS) | rights);
     }
-    return next - 1 == last ? STATUS_OK : STATUS_NO_MEMORY;
+    return next - 1 == last ? STATUS_OK : STATUS_HOLE;
   }
 
   /** mprotect_fixup() */

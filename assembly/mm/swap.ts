@@ -116,13 +116,18 @@ export abstract class SwapArea {
 
   /** delete_from_swap_cache(): of a locked folio; the cache's reference goes. */
   static deleteFromCache(folio: usize): void {
+    SwapArea.forget(folio);
+    Folio.put(folio);
+  }
+
+  /** The same of a folio whose references are frozen (Folio.freezeRefs): __delete_from_swap_cache(). */
+  static forget(folio: usize): void {
     const slot = SwapArea.at(<u32>Folio.swap(folio));
     Shared.store<u32>(slot + SLOT_CACHE, 0);
     Folio.clear(folio, PG_SWAPCACHE);
     Folio.setSwap(folio, 0);
     Folio.setBacking(folio, 0);
     Shared.and<u32>(slot + SLOT_MAP, ~SLOT_HAS_CACHE);
-    Folio.put(folio);
   }
 
   /** swap_cache_get_folio(): with a reference, or 0; looked at again, for it may have been freed and reused meanwhile. */

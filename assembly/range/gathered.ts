@@ -19,10 +19,12 @@ import {
   PATH_GATHER,
   PATH_INTERRUPTED,
   PATH_NESTED_FULLMM,
+  PATH_NO_BATCHED,
   PATH_NO_FLUSH,
   PATH_NO_NESTED,
   PATH_SHOOT,
 } from "../layout";
+import { Batched } from "../flush/batched";
 import { Gather } from "../flush/gather";
 import { Mm } from "../mm/mm";
 import { Path } from "./path";
@@ -38,6 +40,12 @@ export abstract class Gathered {
   @inline
   static changed(path: usize, va: u64, shift: u64, level: i32): void {
     Gather.removeEntry(path + PATH_GATHER, va, <u32>shift, level);
+  }
+
+  /** flush_tlb_batched_pending(), with a page-table lock just taken: entries that are gone may be in TLBs still. */
+  static afterLock(path: usize): void {
+    if (Path.has(path, PATH_NO_BATCHED)) return;
+    Batched.flushPending(Path.cpu(path), Path.mm(path), load<u32>(path, PATH_SHOOT));
   }
 
   @inline

@@ -50,6 +50,7 @@ import {
 } from "../layout";
 import { Shootdown } from "../flush/shootdown";
 import { Mm } from "../mm/mm";
+import { Entry } from "../pte/entry";
 
 const NOWHERE: u64 = 0xffffffffffffffff;
 
@@ -186,6 +187,18 @@ export abstract class Path {
     if (!Path.owes(path)) return;
     Path.flush(path, load<u64>(path, PATH_FROM), load<u64>(path, PATH_TO), FRAME_SHIFT);
     Path.owesNothing(path);
+  }
+
+  /**
+   * ptep_clear_flush(), under the page-table lock: takes the entry that maps [first, last] out and flushes it, if a TLB may have it (pte_accessible():
+   * PROTNONE is in none, unless it became so and the flush is still owed). Returns what it was.
+   */
+  static clearFlush<F>(path: usize, slot: usize, first: u64, last: u64): u64 {
+    const format = changetype<F>(0);
+    const old = Entry.getAndClear<F>(slot);
+    const accessible = format.present(old) || (format.pteProtnone(old) && Mm.flushPending(Path.mm(path)));
+    if (accessible) Path.flush(path, first, last, FRAME_SHIFT);
+    return old;
   }
 
   /** flush_tlb_range() of [first, last], in steps of 2^`stride`; REQUEST_ALL: flush_tlb_mm(). */

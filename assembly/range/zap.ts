@@ -40,7 +40,9 @@ class ZapPte {
   }
 
   @inline
-  enter(_path: usize): void {}
+  enter(path: usize): void {
+    Gathered.afterLock(path);
+  }
 
   pte<F>(path: usize, slot: usize, va: u64, end: u64, _level: i32): i32 {
     const format = changetype<F>(0);

@@ -325,6 +325,8 @@ export interface CoreExports {
   writeBackFolio(cpu: number, folio: number, path: number, options: number): number;
   mkcleanFolio(cpu: number, folio: number, path: number, options: number): number;
   mergePage(cpu: number, mm: number, va: bigint, kfolio: number, path: number, options: number): number;
+  reclaimFolio(cpu: number, folio: number, path: number, options: number): number;
+  migrateFolio(cpu: number, from: number, to: number, path: number, options: number): number;
   munmap(cpu: number, mm: number, first: bigint, last: bigint, path: number, options: number): number;
   forkMm(cpu: number, parent: number, child: number, shoot: number): number;
   reapMm(cpu: number, mm: number, path: number, options: number): number;

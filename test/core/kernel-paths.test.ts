@@ -104,6 +104,18 @@ describe('clear_refs', () => {
     expect(scene.pte(mm, at(1))).toBe(swapped);
   });
 
+  test('write-locks the VMAs, unless a variant does not, until mmap_lock goes', () => {
+    const vma = scene.vma(mm, VA, 1);
+    const sequence = () => scene.u32(vma + layout.VMA_LOCK_SEQ);
+    const { CLEAR_REFS_NO_VMA_LOCK, CLEAR_REFS_READ } = layout;
+    for (const options of [0, CLEAR_REFS_NO_VMA_LOCK, CLEAR_REFS_READ]) {
+      const before = sequence();
+      clear(VA, last(0), options);
+      expect({ options, locked: sequence() !== before }).toEqual({ options, locked: options === 0 });
+      expect(sequence()).not.toBe(scene.u32(mm + layout.MM_LOCK_SEQ));
+    }
+  });
+
   test('passes over VMAs of PFNs', () => {
     populate(1, RW | SOFT_DIRTY, PRIVATE | layout.VM_PFNMAP);
     expect(clear(VA, last(0))).toMatchObject({ touched: 0, passed: 1 });
@@ -256,7 +268,7 @@ describe('mprotect', () => {
   test('refuses at a hole, what lies before it changed, and a right that the VMA may not have', () => {
     populate(2);
     scene.vma(mm, at(3), 1, layout.VM_READ | layout.VM_SHARED, scene.file(1));
-    expect(protect(VA, last(3), VM_READ)).toMatchObject({ status: layout.STATUS_NO_MEMORY, touched: 2 });
+    expect(protect(VA, last(3), VM_READ)).toMatchObject({ status: layout.STATUS_HOLE, touched: 2 });
     expect(protect(at(3), last(3), VM_READ | VM_WRITE).status).toBe(layout.STATUS_NOT_ALLOWED);
     expect(scene.pending(mm)).toBe(0);
     expect(scene.u32(mm + layout.MM_MMAP_LOCK)).toBe(0);
@@ -328,6 +340,13 @@ describe('madvise', () => {
     expect(core().countSpoiledFrames()).toBe(0);
   });
 
+  test('MADV_DONTNEED gives swap slots back', () => {
+    populate(2);
+    for (const page of [0, 1]) scene.swapEntry(mm, at(page), 3);
+    expect(dontNeed(VA, last(0))).toMatchObject({ touched: 0, flushes: 0 });
+    expect({ pte: scene.pte(mm, VA), slot: scene.swapCount(3) }).toEqual({ pte: 0n, slot: 1 });
+  });
+
   test('MADV_DONTNEED flushes for who flushes late, or not, before 99baac21e458 (J0)', () => {
     populate(1);
     scene.load(user, at(0));
@@ -371,10 +390,10 @@ describe('madvise', () => {
     }
     scene.rig.u32[(one.folio + layout.FOLIO_MAPCOUNT) / 4] = 2;
     core().lockFolio(two.folio);
-    scene.setPte(mm, at(2), core().swpEntry(layout.SWP_SWAPFILE, 5));
+    scene.swapEntry(mm, at(2), 5);
     expect(free(VA, last(2))).toMatchObject({ touched: 1, flushes: 0 });
     expect([0, 1].map((page) => scene.pte(mm, at(page)) & D)).toEqual([D, D]);
-    expect(scene.pte(mm, at(2))).toBe(0n);
+    expect({ pte: scene.pte(mm, at(2)), slot: scene.swapCount(5) }).toEqual({ pte: 0n, slot: 0 });
     core().unlockFolio(two.folio);
     expect(free(VA, last(1)).touched).toBe(1);
     expect(scene.flags(two.folio) & layout.PG_DIRTY).toBe(0);
@@ -402,6 +421,17 @@ describe('munmap', () => {
     expect(leaves.every(({ pfn }) => scene.isFree(pfn))).toBe(true);
     core().reclaim();
     expect(core().countSpoiledFrames()).toBe(0);
+  });
+
+  test('gives frames back whose page-table locks are free when they are tables again', () => {
+    for (let round = 0; round < 3; round++) {
+      populate(2);
+      unmap(VA, last(1));
+      core().reclaim();
+    }
+    populate(1);
+    const table = ((core().entryAddress(scene.space(mm), VA, 0) >>> 0) - scene.rig.ram) >> 12;
+    expect(scene.u32((core().frameMeta(scene.rig.basePfn + table) >>> 0) + layout.META_NEXT)).toBe(0);
   });
 
   test('keeps a table that another VMA needs, and splits VMAs at its edges', () => {

@@ -49,6 +49,7 @@ export class Scene {
   private constructor(rig: Rig) {
     this.rig = rig;
     if (rig.core.openFolios() !== layout.STATUS_OK) throw new Error('no room for folios');
+    if (rig.core.openSwap(16) === 0) throw new Error('no room for swap');
     this.path = this.makePath();
     this.bitmap = rig.core.heapAllocate(512) >>> 0;
     this.self = this.cpu(0);
@@ -158,6 +159,22 @@ export class Scene {
     const slot = core.entryAddress(this.space(mm), va, 0) >>> 0;
     u64[slot / 8] = (u64[slot / 8] as bigint) | bits;
     return slot;
+  }
+
+  /** How often slot `slot` of the swap area is referred to. */
+  swapCount(slot: number): number {
+    const area = this.u32(layout.CONTROL_SWAP);
+    return (
+      this.u32(area + layout.SWAP_FIRST + slot * layout.SLOT_BYTES + layout.SLOT_MAP) & (layout.SLOT_HAS_CACHE - 1)
+    );
+  }
+
+  /** The entry at `va` becomes one of swap slot `slot`, with `bits`. */
+  swapEntry(mm: number, va: bigint, slot: number, bits = 0n): void {
+    const area = this.u32(layout.CONTROL_SWAP);
+    const map = (area + layout.SWAP_FIRST + slot * layout.SLOT_BYTES + layout.SLOT_MAP) / 4;
+    this.rig.u32[map] = (this.rig.u32[map] as number) + 1;
+    this.setPte(mm, va, BigInt.asUintN(64, this.rig.core.swpEntry(layout.SWP_SWAPFILE, slot)) | bits);
   }
 
   // ---- words
