@@ -10,6 +10,21 @@ export { FLUSH_CEILINGS, FlushTracker } from './flushtracker.ts';
 export type { DecodedEntry, EntryField, Format, FormatName } from './formats.ts';
 export { decodeEntry, FORMATS, formatNamed } from './formats.ts';
 export type { CpuOptions, CpuStatistics, UserFault } from './hardware.ts';
+export type {
+  ClearRefsOptions,
+  EntryOptions,
+  FreeOptions,
+  GatherOptions,
+  MergeOptions,
+  PathResult,
+  ProtectOptions,
+  ReapOptions,
+  Refusable,
+  UserfaultfdOptions,
+  WriteBackOptions,
+  ZapOptions,
+} from './kernel.ts';
+export { Kernel } from './kernel.ts';
 export type { AgentLocks, LockReport, LockUse, LockWait } from './locks.ts';
 export type { Hole, ListOptions, Mapping, Progress } from './mappings.ts';
 export type { Audit, FrameInfo, MemoryOptions, SharedHandle } from './memory.ts';

@@ -67,10 +67,10 @@ export class PathBlock {
     this.handle = memory.heapAllocate(PATH_BYTES);
   }
 
-  /** Clears it for a call whose flushes are carried out by `options`. */
-  prepare(options: FlushOptions): number {
+  /** Clears it for a call whose flushes are carried out by `options` and the SHOOT_* bits `shoot`. */
+  prepare(options: FlushOptions, shoot = 0): number {
     new Uint8Array(this.#memory.view.buffer, this.handle, PATH_BYTES).fill(0);
-    this.setU32(PATH_SHOOT, shootBits(options));
+    this.setU32(PATH_SHOOT, shootBits(options) | shoot);
     return this.handle;
   }
 
