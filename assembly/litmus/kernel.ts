@@ -50,7 +50,7 @@ export abstract class Kernel {
       Cpu.fence(cpu, Block.get(p, Code.a(at)));
     }
     if (op == OP_ENTER_LAZY) Cpu.enterLazy(cpu);
-    else if (op == OP_LEAVE_LAZY) Block.set(p, Code.d(at), <u64>Cpu.leaveLazy(cpu));
+    else if (op == OP_LEAVE_LAZY) Block.set(p, Code.d(at), <u64>Cpu.leaveLazy(cpu, Code.immediate(at) != 0));
     else if (op == OP_LOAD_MM || op == OP_LOAD_MM_KEEP) {
       const mm = c == NO_SYMBOL ? <usize>0 : <usize>Block.symbol(p, c);
       if (op == OP_LOAD_MM) Cpu.loadMm(cpu, mm, <u32>Block.get(p, Code.a(at)));

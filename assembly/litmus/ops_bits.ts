@@ -100,7 +100,7 @@ export const OP_FLUSH_LOCAL = 0x52; // the own TLB only, virtual address a
 export const OP_LOAD_MM = 0x53; //     runs mm c (NO_SYMBOL: none) with ASID a from here on, after a flush of that ASID: switch_mm
 export const OP_LOAD_MM_KEEP = 0x54; // the same without the flush: who recycles ASIDs wrongly
 export const OP_ENTER_LAZY = 0x55;
-export const OP_LEAVE_LAZY = 0x56; //  d = 1 if the mm is still loaded
+export const OP_LEAVE_LAZY = 0x56; //  d = 1 if the mm is still loaded; immediate 1: compares before it clears the flag
 
 // ---- frames: by PFN
 

@@ -93,6 +93,13 @@ const SWITCHES: readonly Operation[] = [
     says: 'Back to the mm that was kept; 0 if an interrupt took it away meanwhile.',
     emit: one((call) => ({ op: OP_LEAVE_LAZY, d: call.into })),
   }),
+  operation('leave_lazy_tlb_late', [], {
+    gives: true,
+    steps: 'the generation, then the flag',
+    kernel: '',
+    says: 'The same in the wrong order: compares the generation before it clears the flag.',
+    emit: one((call) => ({ op: OP_LEAVE_LAZY, d: call.into, immediate: 1n })),
+  }),
 ];
 
 const UNASKED: readonly Operation[] = [
