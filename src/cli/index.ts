@@ -2,29 +2,39 @@
 // The executable `pagewalk`.
 //
 // Exit codes: 0 fine (a fault or a hole is an answer), 1 a check failed, 2 bad usage or bad input, 130 after Ctrl-C.
-// A reader that goes away (`| head`) ends it quietly.
+// A reader that goes away (`| head`) ends it quietly. The same file runs in the threads that explore.
 
 import { CommanderError } from 'commander';
 import { ImageError } from '../image/index.ts';
-import { complain, EXIT_INPUT } from './exit.ts';
+import { complain, EXIT_INPUT, InputError } from './exit.ts';
 import { program } from './program.ts';
+import { isWorker, work } from './threads.ts';
 
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit();
-  complain(`writing the output failed: ${error.message}`);
-  process.exit(EXIT_INPUT);
-});
-process.stderr.on('error', () => {});
+const script = new URL(import.meta.url);
 
-try {
-  await program().parseAsync();
-} catch (error) {
-  if (error instanceof CommanderError) {
-    process.exitCode = error.exitCode === 0 ? 0 : EXIT_INPUT;
-  } else if (error instanceof ImageError || error instanceof RangeError) {
-    complain(error.message);
-    process.exitCode = EXIT_INPUT;
-  } else {
-    throw error;
+if (isWorker) work();
+else await run();
+
+async function run(): Promise<void> {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    complain(`writing the output failed: ${error.message}`);
+    process.exit(EXIT_INPUT);
+  });
+  process.stderr.on('error', () => {});
+  try {
+    await program(script).parseAsync();
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : EXIT_INPUT;
+    } else if (error instanceof InputError) {
+      for (const line of error.lines) complain(line);
+      process.exitCode = EXIT_INPUT;
+    } else if (error instanceof ImageError || error instanceof RangeError) {
+      complain(error.message);
+      process.exitCode = EXIT_INPUT;
+    } else {
+      throw error;
+    }
   }
 }

@@ -1,11 +1,16 @@
-// One line on stderr that says how far a long listing is, where somebody sees it and nothing else is written there.
+// One line on stderr that says how far something long is, where somebody sees it.
 
 const EVERY_MS = 200;
 
 export class Progress {
-  readonly #shown = process.stderr.isTTY === true && process.stdout.isTTY !== true;
+  readonly #shown: boolean;
   #at = performance.now();
   #dirty = false;
+
+  /** `besideOutput`: also where the output goes to the same terminal, which then clears the line before it writes. */
+  constructor(besideOutput = false) {
+    this.#shown = process.stderr.isTTY === true && (besideOutput || process.stdout.isTTY !== true);
+  }
 
   /** Calls for the text only if it is shown. */
   show(text: () => string): void {

@@ -35,7 +35,7 @@ export interface ExploreOptions {
   readonly random?: Sampling;
   /** Only executions with so few preemptions, in a search without reduction. */
   readonly preemptions?: number;
-  /** Called about every 16,384 transitions; true ends the search. */
+  /** Called now and then; true ends the search. */
   readonly onProgress?: (progress: Progress) => boolean | undefined;
 }
 
@@ -109,6 +109,8 @@ export class Explorer {
   readonly #makeRun: () => Run;
   readonly #options: ExploreOptions;
   readonly #began = performance.now();
+  /** Milliseconds since 1970. */
+  readonly #deadline: number;
   readonly #outcomes = new Map<string, Outcome>();
   readonly #violated = new Map<number, readonly Move[]>();
   /** Those of the violated ones for which no shorter schedule is to be found. */
@@ -124,6 +126,7 @@ export class Explorer {
     this.#machine = machine;
     this.#makeRun = makeRun;
     this.#options = options;
+    this.#deadline = Date.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
     [this.#space, this.#futures, this.#search] = this.#anew();
   }
 
@@ -205,9 +208,11 @@ export class Explorer {
   /** Random executions, by which most shared words and most of the futures are met. */
   #warmUp(): void {
     const random = new Xoshiro(1);
+    const { tick } = this.#watch();
     for (let walk = 0; walk < WALKS; walk++) {
       const state = this.#initial.slice();
       for (let n = 0; n < LONGEST_WALK; n++) {
+        if (n % 256 === 0 && (Date.now() > this.#deadline || tick(0, 0))) return;
         const enabled = this.#search.enabled(state, 0);
         if (enabled === 0) break;
         const members = membersOf(enabled);
@@ -331,14 +336,8 @@ export class Explorer {
   }
 
   #limits() {
-    const {
-      maxStates = 50e6,
-      maxTransitions = Number.POSITIVE_INFINITY,
-      timeoutMs,
-      memoryBytes = 2 ** 31,
-    } = this.#options;
-    const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs;
-    return { states: maxStates, transitions: maxTransitions, deadline, memoryBytes };
+    const { maxStates = 50e6, maxTransitions = Number.POSITIVE_INFINITY, memoryBytes = 2 ** 31 } = this.#options;
+    return { states: maxStates, transitions: maxTransitions, deadline: this.#deadline, memoryBytes };
   }
 
   #seconds(): number {

@@ -24,6 +24,7 @@ import {
   CONTROL_RCU_WAITING,
   CONTROL_VIRGIN,
   CPU_BYTES,
+  CPU_IN_FLIGHT,
   CPU_LAZY,
   CPU_MODE,
   CPU_PENDING,
@@ -36,6 +37,7 @@ import {
   HEAP,
   MAPPING_BYTES,
   MAPPING_LOCK,
+  MAX_AGENTS,
   META_BYTES,
   META_GENERATION,
   META_NEXT,
@@ -143,13 +145,13 @@ function spansOf(machine: Machine): readonly Span[] {
     add(at, MAPPING_BYTES, (offset) => ({ of: 'file', name, field: fieldAt(FILE_FIELDS, offset) }));
   for (const [name, at] of instance.vmas) add(at, VMA_BYTES, (offset) => ({ of: 'vma', name, field: plus(offset) }));
   for (const [n, { cpu, tlb }] of cpus.entries()) {
-    add(cpu + CPU_REQUESTS, CPU_BYTES - CPU_REQUESTS, (offset) => ({
+    add(cpu + CPU_REQUESTS, MAX_AGENTS * REQUEST_BYTES, (offset) => ({
       of: 'request',
       cpu: n,
       sender: Math.floor(offset / REQUEST_BYTES),
       field: fieldAt(REQUEST_FIELDS, offset % REQUEST_BYTES),
     }));
-    add(cpu, CPU_REQUESTS, (offset) => ({ of: 'cpu', cpu: n, field: fieldAt(CPU_FIELDS, offset) }));
+    add(cpu, CPU_BYTES, (offset) => ({ of: 'cpu', cpu: n, field: fieldAt(CPU_FIELDS, offset) }));
     add(tlb, TLB_DESCRIPTORS, (offset) => ({ of: 'tlb', cpu: n, field: plus(offset) }));
     add(AGENTS + n * AGENT_BYTES, AGENT_BYTES, (offset) => ({
       of: 'agent',
@@ -216,7 +218,12 @@ const MM_FIELDS: Fields = {
 };
 const SPACE_FIELDS: Fields = { [SPACE_LOCK]: 'tables_lock', [SPACE_GENERATION]: 'tables_generation' };
 const FILE_FIELDS: Fields = { [MAPPING_LOCK]: 'i_mmap_rwsem' };
-const CPU_FIELDS: Fields = { [CPU_MODE]: 'mode', [CPU_LAZY]: 'is_lazy', [CPU_PENDING]: 'pending' };
+const CPU_FIELDS: Fields = {
+  [CPU_MODE]: 'mode',
+  [CPU_LAZY]: 'is_lazy',
+  [CPU_IN_FLIGHT]: 'in_flight',
+  [CPU_PENDING]: 'pending',
+};
 const REQUEST_FIELDS: Fields = { [REQUEST_STATE]: 'state' };
 const AGENT_FIELDS: Fields = { [AGENT_EPOCH]: 'rcu' };
 const KERNEL_FIELDS: Fields = {

@@ -125,7 +125,7 @@ export function bounded(
   return closed(found, visited);
 }
 
-const TICK = 1 << 14;
+const TICK = 1 << 9;
 
 interface Branch {
   readonly state: Uint32Array;

@@ -119,10 +119,47 @@ function read(bytes: readonly number[]): TokenContent | undefined {
 
 // ---- of which program
 
-/** A number for a scenario and variant, whatever the program of that variant is. */
-export function scenarioId(name: string, variant: Readonly<Record<string, string>>): number {
-  const settings = Object.entries(variant).map(([parameter, value]) => `${parameter}=${value}`);
-  return new Hash().text([name, ...settings.sort()].join('\n')).value;
+/** The values of a scenario's parameters, by name. */
+type Settings = Readonly<Record<string, string>>;
+
+/** A number for a scenario and variant, whatever the program of that variant is. Among very many variants two may have the same. */
+export function scenarioId(name: string, variant: Settings): number {
+  const hash = new Hash().text(name);
+  for (const [parameter, value] of inOrder(Object.entries(variant))) hash.text(settingText(parameter, value));
+  return hash.value;
+}
+
+/** The variants of a scenario with these parameters whose `scenarioId` it is: hardly ever more than one. */
+export function variantsWithId(
+  name: string,
+  parameters: readonly { readonly name: string; readonly values: readonly string[] }[],
+  wanted: number,
+): readonly Settings[] {
+  const found: Settings[] = [];
+  const ordered = inOrder(
+    parameters.map(({ name: parameter, values }): [string, readonly string[]] => [parameter, values]),
+  );
+  // Variants that begin alike share the beginning of their hashes.
+  const visit = (depth: number, hash: Hash, settings: Settings) => {
+    const [parameter, values] = ordered[depth] ?? [];
+    if (parameter === undefined || values === undefined) {
+      if (hash.value === wanted) found.push(settings);
+      return;
+    }
+    for (const value of values) {
+      visit(depth + 1, hash.copy().text(settingText(parameter, value)), { ...settings, [parameter]: value });
+    }
+  };
+  visit(0, new Hash().text(name), {});
+  return found;
+}
+
+function inOrder<T>(entries: readonly [string, T][]): readonly [string, T][] {
+  return [...entries].sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+function settingText(parameter: string, value: string): string {
+  return `\n${parameter}=${value}`;
 }
 
 /** A number of 24 bits for all that decides what a program does: code, world and symbols, not its lines and names of registers. */
@@ -174,6 +211,12 @@ class Hash {
   text(text: string): this {
     for (let n = 0; n < text.length; n++) this.#state = Math.imul(this.#state ^ text.charCodeAt(n), 0x01000193);
     return this;
+  }
+
+  copy(): Hash {
+    const copy = new Hash();
+    copy.#state = this.#state;
+    return copy;
   }
 
   get value(): number {

@@ -54,7 +54,8 @@ export interface Watch {
   readonly ended: (state: Uint32Array, at: number, moves: () => Move[]) => void;
 }
 
-const TICK = 1 << 14;
+/** A few times a second at least, however slow the steps are. */
+const TICK = 1 << 9;
 
 export class Search {
   readonly #space: StateSpace;
@@ -165,6 +166,10 @@ export class Search {
       const asleep = sleep ? this.#stillAsleep(states, at, frames[frame + ASLEEP] as number, effect) : 0;
       const place = visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
       if (visited.added) {
+        if (visited.size > limits.states) {
+          found.stopped = 'states';
+          break;
+        }
         visited.setNote(place, asleep | ON_PATH);
         depth++;
         if (depth > found.deepest) found.deepest = depth;

@@ -4,11 +4,15 @@
 // inferred from the program's text but which line an instruction comes from. Nothing is formatted here.
 
 import {
-  CPU_BYTES,
+  CPU_FAULT_CAUSE,
   CPU_MODE,
   CPU_PENDING,
   CPU_REQUESTS,
+  FAULT_ABSENT,
+  FAULT_PROTECTION,
   LITMUS_REGISTERS,
+  MAX_AGENTS,
+  MODE_KERNEL,
   POINT_ATOMIC,
   POINT_CHANGE,
   POINT_CHANGE_WIDE,
@@ -17,6 +21,7 @@ import {
   POINT_READ_LOCK,
   POINT_STORE,
   POINT_WRITE_LOCK,
+  REQUEST_BYTES,
 } from '../../assembly/layout.ts';
 import {
   OP_ASSERT,
@@ -34,7 +39,7 @@ import { type MachineCpu, POINT_CHOICE } from './machine.ts';
 import { type Place, Places } from './places.ts';
 import { isWrite, Run, type RunStep, type Stand } from './run.ts';
 import type { Schedule } from './schedule.ts';
-import { faultsOf, isSameValue, pageAt, type Value, type Watched, watch } from './values.ts';
+import { isSameValue, pageAt, type Value, type Watched, watch } from './values.ts';
 
 export interface Trace {
   readonly program: LitmusProgram;
@@ -116,15 +121,23 @@ export interface TraceAccess {
 }
 
 /**
- * The actions of a user access: `look` in the own TLB (hit or miss), `walk` the tables, `adset` set D, `data` load or store the word; and
- * `answer` a request to invalidate before it, or `leave` user mode for the fault handler.
+ * What a user access does in a step: `hit` or `miss` of the look-up in the own TLB, `walk` of the tables, `adset`: D is set, `data`: the word is
+ * loaded or stored. Before it, it may `answer` a request to invalidate, and the environment do `nothing`, `evict` an entry, or `speculate`, that
+ * is walk for an access that is not made. After a fault it may `leave` user mode for its handler.
  */
-export type Phase = 'hit' | 'miss' | 'walk' | 'adset' | 'data' | 'answer' | 'leave';
+export type Phase = 'hit' | 'miss' | 'walk' | 'adset' | 'data' | 'answer' | 'leave' | 'nothing' | 'evict' | 'speculate';
 
 export interface Fault {
   readonly page: string;
   readonly write: boolean;
+  /** Nothing is present there, or it does not allow the access. */
+  readonly cause: 'absent' | 'protection' | 'other';
 }
+
+const CAUSES: Readonly<Record<number, Fault['cause']>> = {
+  [FAULT_ABSENT]: 'absent',
+  [FAULT_PROTECTION]: 'protection',
+};
 
 export interface Change {
   readonly place: Place;
@@ -184,12 +197,12 @@ export class Tracer {
   /** CPU `c`, which may run, makes a step. */
   step(c: number, choice: number): TraceStep {
     const cpu = this.#run.machine.cpus[c] as MachineCpu;
-    const faults = faultsOf(this.#run.machine, cpu);
+    const cause = this.#causeOf(cpu);
     const page = this.#pageOf(cpu, this.#run.stand(c));
     const known = this.#knows(cpu, page);
     const step = this.#run.step(c, choice);
     const changes = this.#changes(c);
-    const faulted = faultsOf(this.#run.machine, cpu) !== faults;
+    const faulted = page !== undefined && (this.#leavesAt(cpu, step) || (cause === 0 && this.#causeOf(cpu) !== 0));
     const accesses = step.accesses.map((access) => this.#accessOf(access.address, isWrite(access)));
     const first = step.from.address === 0 ? undefined : accesses.shift();
     const made: TraceStep = {
@@ -201,8 +214,8 @@ export class Tracer {
       access: first,
       joined: accesses,
       choice: step.from.kind === POINT_CHOICE ? choice : undefined,
-      phase: page === undefined ? undefined : this.#phaseOf(cpu, step, page, known),
-      fault: faulted ? { page: page ?? '', write: isStore(cpu.program, step.from.place) } : undefined,
+      phase: page === undefined ? undefined : this.#phaseOf(cpu, step, page, known, changes),
+      fault: faulted ? this.#faultOf(cpu, step.from.place, page) : undefined,
       changes,
       violated: step.violated.map((number) => this.#violation(cpu.program, step, this.#run.stand(c), number)),
     };
@@ -270,12 +283,42 @@ export class Tracer {
     return value?.kind === 'tlb' && value.entries.some((entry) => entry.page === page);
   }
 
-  #phaseOf(cpu: MachineCpu, step: RunStep, page: string, known: boolean): Phase | undefined {
-    const { address } = step.from;
+  #isInKernel({ cpu }: MachineCpu): boolean {
+    return this.#run.machine.view.getUint32(cpu + CPU_MODE, true) === MODE_KERNEL;
+  }
+
+  /** FAULT_* of the last fault since the CPU entered user mode, 0 without one. */
+  #causeOf({ cpu }: MachineCpu): number {
+    return this.#run.machine.view.getUint32(cpu + CPU_FAULT_CAUSE, true);
+  }
+
+  /** Did the step end where an access goes into its fault handler? */
+  #leavesAt({ cpu }: MachineCpu, { cpu: c, from }: RunStep): boolean {
+    const { address, kind, place } = this.#run.stand(c);
+    return kind === POINT_STORE && address === cpu + CPU_MODE && place === from.place && from.address !== address;
+  }
+
+  #faultOf(cpu: MachineCpu, place: number, page: string): Fault {
+    const cause = CAUSES[this.#causeOf(cpu)] ?? 'other';
+    return { page, write: isStore(cpu.program, place), cause };
+  }
+
+  #phaseOf(
+    cpu: MachineCpu,
+    step: RunStep,
+    page: string,
+    known: boolean,
+    changes: readonly Change[],
+  ): Phase | undefined {
+    const { address, kind } = step.from;
+    if (kind === POINT_CHOICE) {
+      if (step.choice === 0) return 'nothing';
+      return changes.some(({ place }) => place.of === 'tlb') ? 'evict' : 'speculate';
+    }
     if (step.accesses.some((access) => isRequestTo(cpu, access.address))) return 'answer';
     const accessed = this.#places.at(address);
+    if (address === cpu.cpu + CPU_MODE || this.#isInKernel(cpu)) return 'leave';
     if (address === cpu.cpu + CPU_PENDING) return this.#knows(cpu, page) ? 'hit' : 'miss';
-    if (address === cpu.cpu + CPU_MODE) return 'leave';
     if (accessed.of === 'table' || (accessed.of === 'page' && accessed.field === 'pte'))
       return known ? 'adset' : 'walk';
     if (accessed.of === 'frame' && accessed.field === 'data') return 'data';
@@ -303,7 +346,7 @@ export function lineAt({ lines }: CpuProgram, place: number): SourceLine | undef
 }
 
 function isRequestTo({ cpu }: MachineCpu, address: number): boolean {
-  return address >= cpu + CPU_REQUESTS && address < cpu + CPU_BYTES;
+  return address >= cpu + CPU_REQUESTS && address < cpu + CPU_REQUESTS + MAX_AGENTS * REQUEST_BYTES;
 }
 
 function isStore({ code }: CpuProgram, place: number): boolean {

@@ -3,7 +3,6 @@
 // Guarantees: nothing is changed by looking. A value that looks the same is the same: two values are equal exactly if `isSameValue` says so.
 
 import {
-  CPU_FAULTS,
   CPU_LAZY,
   CPU_MM,
   CPU_MODE,
@@ -171,11 +170,6 @@ export function pageAt({ instance, view }: Machine, { cpu }: MachineCpu, va: big
   const pages = [...instance.pages].filter(([, page]) => (page.va & VA_BITS) === (base & VA_BITS));
   const own = pages.find(([, page]) => page.mm === mm) ?? pages[0];
   return own?.[0] ?? `0x${base.toString(16)}`;
-}
-
-/** How many faults a CPU took. */
-export function faultsOf({ view }: Machine, { cpu }: MachineCpu): bigint {
-  return view.getBigUint64(cpu + CPU_FAULTS, true);
 }
 
 export function isSameValue(a: Value, b: Value): boolean {

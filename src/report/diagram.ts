@@ -5,6 +5,7 @@
 
 import {
   type Change,
+  type Column,
   isSameValue,
   type Phase,
   type Place,
@@ -14,8 +15,9 @@ import {
   type TraceStep,
   type Value,
   type Violation,
+  type Waiting,
 } from '../explore/index.ts';
-import { changeText, type Naming, placeText, stateText, valueText } from './states.ts';
+import { changeText, type Naming, namingOf, placeText, stateText, valueText } from './states.ts';
 
 export interface Diagram {
   readonly columns: readonly DiagramColumn[];
@@ -36,9 +38,9 @@ export interface DiagramColumn {
 export interface Row {
   /** Index of its column, or -1 for what runs after all. */
   readonly column: number;
-  /** Numbers of its first and its last step. */
-  readonly first: number;
-  readonly last: number;
+  /** Numbers of its first and its last step; undefined: it is a step that is not made, for its CPU waits for ever. */
+  readonly first: number | undefined;
+  readonly last: number | undefined;
   /** The line, `…` before it if it goes on with one that it began before. */
   readonly text: string;
   /** What happened in it beside that. */
@@ -60,32 +62,37 @@ export function diagramOf(
 class Maker {
   readonly #trace: Trace;
   readonly #naming: Naming;
+  /** CPUs that have a column: those that make a step, or wait for ever. */
+  readonly #shown: readonly number[];
 
   constructor(trace: Trace) {
-    const { world, cpus } = trace.program;
+    const { columns, steps, waiting } = trace;
     this.#trace = trace;
-    this.#naming = {
-      cpus: trace.columns.map(({ name }) => name),
-      frames: world.frames.length > 1,
-      asids: new Set(cpus.filter(({ mm }) => mm !== undefined).map(({ asid }) => asid)).size > 1,
-    };
+    this.#naming = namingOf(trace);
+    const acting = new Set([...steps, ...waiting].map(({ cpu }) => cpu));
+    this.#shown = [...columns.keys()].filter((c) => !columns[c]?.afterwards && acting.has(c));
   }
 
   make(sentenceOf: (invariant: string) => string | undefined): Diagram {
     const { columns, start, end, violated, waiting } = this.#trace;
     const text = (state: State) => stateText(state, this.#naming);
     return {
-      columns: columns.filter(({ afterwards }) => !afterwards).map(({ name, title }) => ({ name, title })),
+      columns: this.#shown.map((cpu) => columns[cpu] as Column).map(({ name, title }) => ({ name, title })),
       start: start.filter(isToldAtTheStart).map(text),
-      rows: this.#rows(),
-      end: end
-        .filter(({ place, value }, n) => isTold(place) && !isSameValue(value, (start[n] as State).value))
-        .map(text),
+      rows: [...this.#rows(), ...waiting.map((each) => this.#waitingRow(each))],
+      end: this.#changed(start, end).map(text),
       verdicts: [
-        ...waiting.map(({ cpu, place }) => `${this.#cpu(cpu)} waits for ${placeText(place, this.#naming)} for ever.`),
         ...violated.map((name) => `${name} is violated: ${sentenceOf(name) ?? 'its condition does not hold.'}`),
       ],
     };
+  }
+
+  #changed(start: readonly State[], end: readonly State[]): readonly State[] {
+    const changed = end.filter(
+      ({ place, value }, n) => isTold(place) && !isSameValue(value, (start[n] as State).value),
+    );
+    const turned = namesOfFrames(changed);
+    return changed.filter(({ place }) => place.of !== 'frame' || place.field === 'state' || !turned.has(place.name));
   }
 
   #rows(): readonly Row[] {
@@ -139,8 +146,15 @@ class Maker {
     return { column, first: number, last: number, text: line.text, notes: [], changes: [], violated: [invariant] };
   }
 
+  #waitingRow({ cpu, line, place }: Waiting): Row {
+    const what = placeText(place, this.#naming);
+    const text = line?.text ?? `wait for ${what}`;
+    const notes = [`waits for ${what} for ever`];
+    return { column: this.#column(cpu), first: undefined, last: undefined, text, notes, changes: [], violated: [] };
+  }
+
   #column(cpu: number): number {
-    return this.#trace.columns[cpu]?.afterwards ? -1 : cpu;
+    return this.#shown.indexOf(cpu);
   }
 
   #cpu(n: number): string {
@@ -162,8 +176,8 @@ class Maker {
         add(phase === 'answer' ? this.#answer(step) : PHASES[phase]);
       }
       for (const note of this.#asked(step)) add(note);
-      if (choice !== undefined) add(`chooses ${choice}`);
-      if (fault !== undefined) add('fault');
+      if (choice !== undefined && phase === undefined) add(`chooses ${choice}`);
+      if (fault !== undefined) add(FAULTS[fault.cause]);
     }
     return notes.filter((note) => note !== '');
   }
@@ -194,10 +208,14 @@ class Maker {
       first.set(key, { ...change, before });
     }
     const order = this.#trace.start.map(({ place }) => JSON.stringify(place));
-    return [...first.entries()]
+    const changes = [...first.entries()]
       .sort(([a], [b]) => order.indexOf(a) - order.indexOf(b))
       .map(([, change]) => change)
-      .filter(({ before, after }) => !isSameValue(before, after))
+      .filter(({ before, after }) => !isSameValue(before, after));
+    // A frame that comes or goes is filled, and has one reference or none: that goes without saying.
+    const turned = namesOfFrames(changes);
+    return changes
+      .filter(({ place }) => place.of !== 'frame' || place.field === 'state' || !turned.has(place.name))
       .map(({ place, before, after }) => changeText(place, before, after, this.#naming));
   }
 
@@ -223,6 +241,11 @@ class Maker {
   }
 }
 
+/** Frames that were freed or handed out. */
+function namesOfFrames(places: readonly { readonly place: Place }[]): ReadonlySet<string> {
+  return new Set(places.flatMap(({ place }) => (place.of === 'frame' && place.field === 'state' ? [place.name] : [])));
+}
+
 const PHASES: Readonly<Record<Phase, string>> = {
   hit: 'LOOK hit',
   miss: 'LOOK miss',
@@ -231,7 +254,12 @@ const PHASES: Readonly<Record<Phase, string>> = {
   data: 'DATA',
   answer: 'answers',
   leave: '',
+  nothing: '',
+  evict: 'evicts',
+  speculate: 'speculates',
 };
+
+const FAULTS = { absent: 'fault: not present', protection: 'fault: not allowed', other: 'fault' } as const;
 
 /** Steps of one CPU at one line make one row; of programs without lines, those of one instruction. */
 function isOneRow(first: TraceStep, next: TraceStep): boolean {

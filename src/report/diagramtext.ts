@@ -15,7 +15,7 @@ export interface TextOptions {
 export type Style = 'bold' | 'dim' | 'red' | 'cyan' | 'magenta' | 'yellow' | 'green' | 'blue';
 
 const LEAST_WIDTH = 80;
-const LEAST_COLUMN = 12;
+const LEAST_COLUMN = 10;
 const GAP = '  ';
 const COLOURS: readonly Style[] = ['cyan', 'magenta', 'yellow', 'green', 'blue'];
 
@@ -27,6 +27,7 @@ class Painter {
   readonly #diagram: Diagram;
   readonly #style: (format: Style, text: string) => string;
   readonly #width: number;
+  readonly #most: number;
   /** Of the step numbers, of each CPU, of what changed. */
   readonly #columns: readonly number[];
 
@@ -35,14 +36,15 @@ class Painter {
     this.#style = style;
     const { columns, rows } = diagram;
     const longest = (texts: readonly string[]) => Math.max(0, ...texts.map(({ length }) => length));
-    const numbers = longest(['step', ...rows.map(({ first }) => String(first))]);
+    const numbers = longest(['step', ...rows.map(({ first }) => String(first ?? ''))]);
     const wanted = columns.map((column, n) => {
       const own = rows.filter((row) => row.column === n);
       return longest([head(column), ...own.flatMap((row) => [cell(row), verdict(row)])]);
     });
     wanted.push(longest(['changes', ...rows.map(({ changes }) => changes.join(', '))]));
     const gaps = GAP.length * wanted.length;
-    const room = Math.max(width, LEAST_WIDTH) - numbers - gaps;
+    this.#most = Math.max(width, LEAST_WIDTH);
+    const room = this.#most - numbers - gaps;
     this.#columns = [numbers, ...widths(wanted, room, LEAST_COLUMN)];
     this.#width = this.#columns.reduce((sum, n) => sum + n, gaps);
   }
@@ -50,8 +52,10 @@ class Painter {
   paint(): string[] {
     const { columns, rows, start, end, verdicts } = this.#diagram;
     const lines = this.#list('start', start);
-    const titles = ['step', ...columns.map(head), 'changes'];
-    lines.push(this.#line(titles.map((title, n) => this.#paint(n, title, 'bold'))));
+    const titles = ['step', ...columns.map(head), 'changes'].map((title, n) => wrap(title, this.#columns[n] as number));
+    for (let n = 0; n < Math.max(...titles.map(({ length }) => length)); n++) {
+      lines.push(this.#line(titles.map((title, column) => this.#paint(column, title[n] ?? '', 'bold'))));
+    }
     lines.push(this.#style('dim', this.#columns.map((n) => '-'.repeat(n)).join(GAP)));
     let ended = false;
     for (const row of rows) {
@@ -60,7 +64,7 @@ class Painter {
       lines.push(...this.#row(row));
     }
     lines.push(...this.#list('end', end));
-    for (const text of verdicts) lines.push(...wrap(text, this.#width).map((line) => this.#style('red', line)));
+    for (const text of verdicts) lines.push(...wrap(text, this.#most).map((line) => this.#style('red', line)));
     return lines;
   }
 
@@ -76,7 +80,7 @@ class Painter {
     const lines: string[] = [];
     for (let n = 0; n < Math.max(texts.length + verdicts.length, beside.length); n++) {
       const cells = this.#columns.map((_, k) => this.#paint(k, '', 'dim'));
-      if (n === 0) cells[0] = this.#paint(0, String(first).padStart(this.#columns[0] as number), 'dim');
+      if (n === 0) cells[0] = this.#paint(0, String(first ?? '').padStart(this.#columns[0] as number), 'dim');
       const isVerdict = n >= texts.length;
       const text = isVerdict ? verdicts[n - texts.length] : texts[n];
       const colour = COLOURS[column % COLOURS.length] ?? 'bold';
@@ -92,7 +96,7 @@ class Painter {
   #list(word: string, parts: readonly string[]): string[] {
     if (parts.length === 0) return [];
     const indent = (this.#columns[0] as number) + GAP.length + 2;
-    const lines = fill(parts, this.#width - indent);
+    const lines = fill(parts, this.#most - indent);
     return lines.map((line, n) => `${this.#style('dim', (n === 0 ? word : '').padEnd(indent))}${line}`);
   }
 

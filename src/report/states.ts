@@ -1,6 +1,6 @@
 // Words for what stands in the explored machine: places (`PTE x`, `ptl(x)`) and values (`P W A D`, `free`).
 
-import type { Place, State, TlbValue, Value } from '../explore/index.ts';
+import type { Place, State, TlbValue, Trace, Value } from '../explore/index.ts';
 
 /** How a scenario's things are told apart. */
 export interface Naming {
@@ -10,6 +10,15 @@ export interface Naming {
   readonly frames: boolean;
   /** And ASIDs. */
   readonly asids: boolean;
+}
+
+export function namingOf({ program, columns }: Trace): Naming {
+  const { world, cpus } = program;
+  return {
+    cpus: columns.map(({ name }) => name),
+    frames: world.frames.length > 1,
+    asids: new Set(cpus.filter(({ mm }) => mm !== undefined).map(({ asid }) => asid)).size > 1,
+  };
 }
 
 export function placeText(place: Place, { cpus }: Naming): string {
@@ -28,6 +37,7 @@ export function placeText(place: Place, { cpus }: Naming): string {
     case 'vma':
       return `${place.name}.${place.field}`;
     case 'frame':
+      if (place.field === 'state') return `frame ${place.name}`;
       if (place.field !== 'data') return `${place.name}.${place.field}`;
       return place.index === 0 ? place.name : `${place.name}[${place.index}]`;
     case 'cpu':

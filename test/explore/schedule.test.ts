@@ -9,6 +9,7 @@ import {
   programId,
   scenarioId,
   type TokenContent,
+  variantsWithId,
 } from '../../src/explore/schedule.ts';
 import type { LitmusProgram } from '../../src/litmus/program.ts';
 import { cleanRace } from '../support/races.ts';
@@ -115,6 +116,30 @@ describe('of which program', () => {
     expect(scenarioId('a', { x: '1', y: '2' })).toBe(scenarioId('a', { y: '2', x: '1' }));
     expect(scenarioId('a', { x: '1' })).not.toBe(scenarioId('a', { x: '2' }));
     expect(scenarioId('a', { x: '1' })).not.toBe(scenarioId('b', { x: '1' }));
+  });
+});
+
+describe('the variant of a number', () => {
+  const parameters = [
+    { name: 'flush', values: ['early', 'late', 'none'] },
+    { name: 'act', values: ['first', 'last'] },
+    { name: 'machine', values: ['recheck', 'swdirty'] },
+  ];
+
+  test('is found among all, by values in any order', () => {
+    for (const flush of ['early', 'late', 'none'])
+      for (const act of ['first', 'last'])
+        for (const machine of ['recheck', 'swdirty']) {
+          const id = scenarioId('race', { machine, act, flush });
+          expect(variantsWithId('race', parameters, id)).toEqual([{ flush, act, machine }]);
+        }
+  });
+
+  test('of none is none', () => {
+    expect(variantsWithId('race', parameters, scenarioId('race', { flush: 'never' }))).toEqual([]);
+    expect(
+      variantsWithId('other', parameters, scenarioId('race', { act: 'first', flush: 'late', machine: 'recheck' })),
+    ).toEqual([]);
   });
 });
 
