@@ -44,6 +44,7 @@ import {
   ENTRY_RIGHTS,
   ENTRY_STAMP,
   POINT_LOAD,
+  POINT_STORE,
   POINT_UPDATE,
   POLICY_LRU,
   POLICY_TREE,
@@ -138,6 +139,7 @@ export abstract class Sequence {
     if (!changetype<S>(0).shared) return 0;
     if (BUILD == BUILD_EXPLORE) {
       // A mark in place of a number, or states would differ by how many invalidations there were.
+      Point.quiet(block + TLB_SEQUENCE, POINT_STORE);
       store<u64>(block + TLB_SEQUENCE, 0);
       return 0;
     }
@@ -303,10 +305,11 @@ export abstract class Assoc {
       store<u64>(entry, 0);
       Count.one(array + ARRAY_INVALIDATED);
     }
+    // Before anybody is told, who may be suspended meanwhile: the owner may fill the entry anew.
+    Assoc.wipe(entry);
     if (changetype<V>(0).listens && load<u32>(array, ARRAY_LEVEL) != 0) {
       changetype<V>(0).dropped(block, tag, result, <usize>(<u32>tail));
     }
-    Assoc.wipe(entry);
   }
 
   /** Notes a use of `entry`. */

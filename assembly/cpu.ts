@@ -137,7 +137,7 @@ export abstract class Cpu {
 
   /** SPEC: a walk for a load of `va` that no access needs. */
   static speculate(cpu: usize, va: u64): void {
-    const user = load<u32>(cpu, CPU_MODE) == MODE_USER;
+    const user = Shared.quietLoad<u32>(cpu + CPU_MODE) == MODE_USER;
     if (!user) Cpu.enterUser(cpu);
     if (Cpu.broadcast(cpu)) {
       Access.begin<Broadcast>(cpu);
@@ -216,7 +216,7 @@ export abstract class Cpu {
   static switchMm(cpu: usize, mm: usize): void {
     const before = Cpu.mm(cpu);
     if (before == mm) {
-      if (load<u32>(cpu, CPU_LAZY) != 0) Cpu.leaveLazy(cpu);
+      if (Shared.quietLoad<u32>(cpu + CPU_LAZY) != 0) Cpu.leaveLazy(cpu);
       return;
     }
     if (before != 0) Pcid.note(cpu, load<u32>(cpu, CPU_SLOT), before, load<u64>(cpu, CPU_GENERATION));

@@ -188,7 +188,7 @@ export abstract class Interrupts {
     const mm = <usize>load<u32>(cpu, CPU_MM);
     if (mm == 0 || (asked != 0 && asked != mm)) return;
     // Its own word, which nobody else writes.
-    if (load<u32>(cpu, CPU_LAZY) != 0) {
+    if (Shared.quietLoad<u32>(cpu + CPU_LAZY) != 0) {
       // It runs a kernel thread and keeps the mm for later: it gives it up instead (switch_mm(init_mm)).
       Mm.clearCpu(mm, load<u32>(cpu, CPU_ID));
       Interrupts.catchUp(cpu);

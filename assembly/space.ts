@@ -79,20 +79,26 @@ export abstract class Space {
       index = Frames.allocate(FRAME_TABLE);
       if (index == NO_FRAME) return NO_FRAME;
     }
-    store<u32>(space, load<u32>(space, SPACE_TABLES) + 1, SPACE_TABLES);
+    Space.count(space, 1);
     return index;
   }
 
   /** A table of this space goes by another way: it is not counted any more. The caller holds the lock over it. */
   static forgetTable(space: usize): void {
-    store<u32>(space, load<u32>(space, SPACE_TABLES) - 1, SPACE_TABLES);
+    Space.count(space, -1);
+  }
+
+  /** Under a lock over the tables, which of them is the caller's; nothing is decided by it. */
+  @inline
+  private static count(space: usize, by: i32): void {
+    Shared.quietStore<u32>(space + SPACE_TABLES, Shared.quietLoad<u32>(space + SPACE_TABLES) + by);
   }
 
   /** Frees a table page that is unhooked, after a grace period. A table that is no frame of ours is left alone. */
   static freeTable(space: usize, pa: u64): void {
     const index = Frames.indexOf(pa);
     if (index == NO_FRAME || !Frames.markWaiting(index)) return;
-    store<u32>(space, load<u32>(space, SPACE_TABLES) - 1, SPACE_TABLES);
+    Space.count(space, -1);
     Rcu.defer(index);
   }
 }

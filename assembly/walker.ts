@@ -17,12 +17,12 @@ import {
   BUILD_EXPLORE,
   BUILD_RELEASE,
   CPU_ASID,
-  CPU_BYTES,
   CPU_EVICTIONS,
   CPU_HARDWARE,
   CPU_MACHINE,
   CPU_MM,
   CPU_PREFETCH,
+  CPU_SLOT,
   CPU_SPECULATIONS,
   CPU_STRAYS,
   CPU_TLB,
@@ -86,7 +86,7 @@ export abstract class Walker {
     const global = load<u32>(cpu, CPU_WALK_GLOBAL) != 0;
     const slot = <usize>load<u32>(cpu, CPU_WALK_SLOT);
     // Scratch is no part of a state.
-    if (BUILD == BUILD_EXPLORE) memory.fill(cpu + CPU_WALK_SLOT, 0, CPU_BYTES - CPU_WALK_SLOT);
+    if (BUILD == BUILD_EXPLORE) memory.fill(cpu + CPU_WALK_SLOT, 0, CPU_SLOT - CPU_WALK_SLOT);
     const asid = load<u32>(cpu, CPU_ASID);
     const fetch: u32 = (access & ACCESS_EXECUTE) != 0 ? 1 : 0;
     if (mapped) return MAPPED | <u64>Tlb.fill<S>(tlb, va, asid, fetch, global, result, slot, begun);

@@ -20,10 +20,14 @@ import {
   AGENT_LOCKS,
   AGENTS,
   CPU_ASID,
+  CPU_BYTES,
+  CPU_FAULT_VA,
+  CPU_FAULTS,
   CPU_GENERATION,
   CPU_MM,
   CPU_PENDING,
   CPU_REQUESTS,
+  CPU_STRAYS,
   ENTRY_BYTES,
   ENTRY_STAMP,
   HELD_LOCKS,
@@ -50,7 +54,14 @@ import {
   TLB_HINTS_MASK,
   TLB_SEQUENCE,
 } from '../../assembly/layout.ts';
-import { FIRST_ARGUMENT, OP_CALL, REG_FAULT_VA, REGISTERS } from '../../assembly/litmus/ops_bits.ts';
+import {
+  FIRST_ARGUMENT,
+  OP_CALL,
+  OP_LOAD_MM,
+  OP_LOAD_MM_KEEP,
+  REG_FAULT_VA,
+  REGISTERS,
+} from '../../assembly/litmus/ops_bits.ts';
 import { compileCore } from '../core/compile.ts';
 import type { CoreExports } from '../core/exports.ts';
 import { createCoreMemory, instantiateCore } from '../core/instantiate.ts';
@@ -420,14 +431,16 @@ export class Machine implements LitmusHost {
     add(cpu.cpu + CPU_MM, 4);
     add(cpu.cpu + CPU_ASID, 4);
     add(cpu.cpu + CPU_GENERATION, 8);
+    add(cpu.cpu + CPU_FAULT_VA, CPU_FAULTS - CPU_FAULT_VA);
+    add(cpu.cpu + CPU_STRAYS, CPU_BYTES - CPU_STRAYS);
     if (cpu.tlb !== 0) {
-      // The entries; not when they were used last, for none is ever evicted for another.
       const hints =
         (this.u32[(cpu.tlb + TLB_HINTS_AT) >> 2] as number) + (this.u32[(cpu.tlb + TLB_HINTS_MASK) >> 2] as number);
+      const bytes = mayMakeRoom(this.instance.program) ? ENTRY_BYTES : ENTRY_STAMP;
       const words: number[] = [];
       for (let way = 0; way < LITMUS_TLB_WAYS; way++) {
         const entry = hints + 4 + way * ENTRY_BYTES;
-        for (let at = entry; at < entry + ENTRY_STAMP; at += 4) words.push(at >> 2);
+        for (let at = entry; at < entry + bytes; at += 4) words.push(at >> 2);
       }
       const sequence = (cpu.tlb + TLB_SEQUENCE) >>> 3;
       if (this.instance.program.world.shootdown === 'broadcast') {
@@ -444,6 +457,13 @@ export class Machine implements LitmusHost {
     const registers = (cpu.block + LITMUS_REGISTERS) >> 2;
     return { ...cpu, agent, stack, ranges, registers, live, initial };
   }
+}
+
+/** May a TLB entry make room for another? Only then it matters when entries were used last. */
+function mayMakeRoom({ world, cpus }: LitmusProgram): boolean {
+  const loads = cpus.flatMap(({ code }) => code.filter(({ op }) => op === OP_LOAD_MM || op === OP_LOAD_MM_KEEP));
+  const asids = new Set(cpus.map(({ asid }) => asid)).size + loads.length;
+  return world.pages.length * asids > LITMUS_TLB_WAYS;
 }
 
 /** Does an access of this kind write? Waiting for a word only reads it. */
