@@ -118,24 +118,6 @@ export async function watchFootprint(
       const names = differ
         .map((word) => `${nameOf(machine, word * 4)} ${real[word]?.toString(16)} not ${u32[word]?.toString(16)}`)
         .slice(0, 4);
-      if (process.env['WHY']) {
-        // Which word is it that matters?
-        for (const each of mutable) {
-          if (words.has(each)) continue;
-          u32.set(before);
-          u32[each] = (u32[each] as number) ^ GARBAGE;
-          let s2: Step | undefined;
-          try {
-            s2 = copyOf(step(c, choice));
-          } catch {}
-          if (
-            s2 === undefined ||
-            JSON.stringify(s2) !== JSON.stringify(made) ||
-            [...words].some((w, n) => u32[w] !== after[n] && !isStale(machine, c, w))
-          )
-            names.push(`because of ${nameOf(machine, each * 4)}`);
-        }
-      }
       dependent.add(
         `${c}:${place} (op ${opOf(program, c, place)}) differs in ${names.join(', ') || 'what it touched'}`,
       );
