@@ -406,7 +406,7 @@ describe('points', () => {
       const scene = dress(rig, { hardware });
       const { cpu, tlb } = scene;
       rig.core.userStore(cpu, VA, 1n);
-      const look = { address: tlb + layout.TLB_SEQUENCE, kind: layout.POINT_LOAD };
+      const look = { address: tlb + layout.TLB_SEQUENCE, kind: layout.POINT_UPDATE };
       expect(trace(rig, (core) => core.userStore(cpu, VA, 2n))).toEqual([
         { address: cpu + layout.CPU_PENDING, kind: layout.POINT_LOAD },
         ...(hardware === 0 ? [] : [look]),

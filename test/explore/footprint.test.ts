@@ -4,9 +4,8 @@
 // garbage in all mutable words that it has not said it touches.
 
 import { readdirSync, readFileSync } from 'node:fs';
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { VM_READ, VM_UFFD_WP, VM_WRITE } from '../../assembly/layout.ts';
-import { Machine } from '../../src/explore/machine.ts';
 import { compile, type Instruction, type LitmusProgram, parseScenario, variantsOf } from '../../src/litmus/index.ts';
 import type { LitmusSymbol, World } from '../../src/litmus/program.ts';
 import { watchFootprint } from '../support/footprint.ts';
@@ -167,26 +166,6 @@ describe.each(SHOOTDOWNS)('programs by hand, %s', (shootdown) => {
       }),
     );
   });
-});
-
-test('an explorer that forgets half of what changes is caught', async () => {
-  const wordsOf = Machine.prototype.wordsOf;
-  vi.spyOn(Machine.prototype, 'wordsOf').mockImplementation(function (this: Machine, granule) {
-    return wordsOf.call(this, granule).slice(0, 1);
-  });
-  try {
-    const lock = [I(ops.OP_WRITE_LOCK, { c: MMAP_LOCK }), I(ops.OP_WRITE_UNLOCK, { c: MMAP_LOCK })];
-    const high = [set(1, 1n << 32n), I(ops.OP_STORE64, { c: SLOT, a: 1 })];
-    const program = makeProgram({
-      world: world({}),
-      symbols: SYMBOLS,
-      cpus: [makeCpu('P0', [...lock, ...high]), makeCpu('P1', [...lock, ...high])],
-    });
-    const { undeclared } = await watchFootprint(program, isAllowed, MOST_STATES);
-    expect(undeclared.length).toBeGreaterThan(0);
-  } finally {
-    vi.restoreAllMocks();
-  }
 });
 
 const SYMBOLS: LitmusSymbol[] = [
