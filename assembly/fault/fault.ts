@@ -111,14 +111,21 @@ export abstract class Fault {
   /** handle_pte_fault() */
   private static handlePte<F>(vmf: usize): u32 {
     const format = changetype<F>(0);
-    const place = Walk.seek<F>(Mm.space(Vmf.mm(vmf)), Vmf.address(vmf), 0);
-    const slot = Place.slot(place);
-    if (slot == 0) return VM_FAULT_SIGBUS;
-    // ptep_get_lockless(); above the leaf table, too, for a table that is missing is an entry that is none.
-    const pte = Entry.load<F>(slot);
-    const leaf = Place.level(place) == 0;
-    if (format.pteNone(pte)) return Fault.missing<F>(vmf, leaf ? slot : 0);
-    if (!leaf) return VM_FAULT_SIGBUS;
+    const space = Mm.space(Vmf.mm(vmf));
+    let slot: usize = 0;
+    let pte: u64 = 0;
+    while (true) {
+      const place = Walk.seek<F>(space, Vmf.address(vmf), 0);
+      const level = Place.level(place);
+      slot = Place.slot(place);
+      if (slot == 0) return VM_FAULT_SIGBUS;
+      // ptep_get_lockless(); above the leaf table, too, for a table that is missing is an entry that is none.
+      pte = Entry.load<F>(slot);
+      if (format.pteNone(pte)) return Fault.missing<F>(vmf, level == 0 ? slot : 0);
+      if (level == 0) break;
+      if (!format.present(pte) || format.leaf(pte, level)) return VM_FAULT_SIGBUS;
+      // Somebody hung a table up there since: go into it.
+    }
     store<u32>(vmf, <u32>slot, VMF_SLOT);
     Vmf.setOrig(vmf, pte);
     if (!format.ptePresent(pte)) return SwapFault.handle<F>(vmf);

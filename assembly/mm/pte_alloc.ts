@@ -16,7 +16,12 @@ export abstract class PteAlloc {
       const slot = Place.slot(place);
       const level = Place.level(place);
       if (slot == 0 || level == 0) return slot;
-      if (!changetype<F>(0).pteNone(Entry.load<F>(slot))) return 0;
+      const entry = Entry.load<F>(slot);
+      if (!changetype<F>(0).pteNone(entry)) {
+        // Somebody else hung a table up there since: go into it.
+        if (changetype<F>(0).present(entry) && !changetype<F>(0).leaf(entry, level)) continue;
+        return 0;
+      }
       if (!PteAlloc.table<F>(space, va, level)) return 0;
     }
   }
