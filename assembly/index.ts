@@ -49,6 +49,7 @@ import { Munmap } from "./kernel/munmap";
 import { Pagemap } from "./kernel/pagemap";
 import { Reaper } from "./kernel/reaper";
 import { Reclaim } from "./kernel/reclaim";
+import { Transfer } from "./kernel/transfer";
 import { Userfaultfd } from "./kernel/userfaultfd";
 import { Lister } from "./list";
 import { Litmus } from "./litmus/machine";
@@ -1152,6 +1153,11 @@ export function migrateFolio(cpu: usize, from: usize, to: usize, path: usize, op
 /** STATUS_OK, or STATUS_NO_MEMORY if a VMA could not be split. */
 export function munmap(cpu: usize, mm: usize, first: u64, last: u64, path: usize, options: u32): i32 {
   return Munmap.range<X86_64>(cpu, mm, first, last, path, options);
+}
+
+/** A driver's cycle over its file: write-protect, take the record, copy to the device. Returns the pages copied. */
+export function transferFile(cpu: usize, mapping: usize, path: usize, options: u32): u32 {
+  return Transfer.cycle(cpu, mapping, path, options);
 }
 
 /** Makes `child`, which is empty, a copy of `parent`; false if there is no room. */

@@ -473,6 +473,10 @@ export const DRIVER_DEVICE = 24; //  u32   address of the device's copy of page 
 export const DRIVER_STRIDE = 28; //  u32   bytes from one page to the next there
 export const DRIVER_BYTES = 32;
 
+// Options of a driver's cycle (kernel/transfer.ts); also those of wp_shared_mapping_range().
+export const TRANSFER_EARLY = 0x100000; //    acts before the flush (A3)
+export const TRANSFER_UNLOCKED = 0x200000; // takes no lock (A1, A4)
+
 export const DRIVER_BY_PFN = 1; // its pages are frames without folios: pfn_mkwrite(), not page_mkwrite()
 
 // ---- Gathers (flush/gather.ts): one block ---------------------------------------------------------------------------

@@ -59,7 +59,7 @@ export abstract class AnonFault {
     let pte = format.makeLeaf(Folio.physical(folio), 0, Vmf.pageProt(vmf) | PROT_ACCESSED);
     if ((Vmf.vmFlags(vmf) & VM_WRITE) != 0) pte = format.pteMkwrite(format.pteMkdirty(pte));
     Vmf.lockPte(vmf);
-    const first = Vmf.same<F>(vmf);
+    const first = Vmf.unchanged<F>(vmf);
     if (first) {
       Folio.addNewAnonRmap(folio, Vma.anon(Vmf.vma(vmf)), Vmf.pgoff(vmf));
       Entry.store<F>(Vmf.slot(vmf), pte);

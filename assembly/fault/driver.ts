@@ -96,6 +96,13 @@ export abstract class Driver {
     return Shared.exchange<u64>(Driver.recordWord(driver, (<u64>n) << 6), 0);
   }
 
+  /** Takes page `index` out of the record; false if it was not in it. */
+  @inline
+  static takeOne(driver: usize, index: u64): bool {
+    const bit = (<u64>1) << (index & 63);
+    return (Shared.and<u64>(Driver.recordWord(driver, index), ~bit) & bit) != 0;
+  }
+
   // ---- what a fault asks
 
   /** page_mkwrite(): true if it returns with the page lock held (VM_FAULT_LOCKED). `rule` is HANDLER_MKWRITE_*. */

@@ -94,7 +94,7 @@ export abstract class FileFault {
     let pte = changetype<F>(0).makeLeaf(Folio.physical(folio), 0, Vmf.pageProt(vmf) | PROT_ACCESSED);
     if (Vmf.is(vmf, VMF_WRITE)) pte = Reuse.mayWrite<F>(vmf, pte);
     Vmf.lockPte(vmf);
-    const first = Vmf.same<F>(vmf);
+    const first = Vmf.unchanged<F>(vmf);
     if (first) {
       if (anonymous) Folio.addNewAnonRmap(folio, Vma.anon(Vmf.vma(vmf)), Vmf.pgoff(vmf));
       else Folio.addRmap(folio, false);

@@ -328,6 +328,7 @@ export interface CoreExports {
   reclaimFolio(cpu: number, folio: number, path: number, options: number): number;
   migrateFolio(cpu: number, from: number, to: number, path: number, options: number): number;
   munmap(cpu: number, mm: number, first: bigint, last: bigint, path: number, options: number): number;
+  transferFile(cpu: number, mapping: number, path: number, options: number): number;
   forkMm(cpu: number, parent: number, child: number, shoot: number): number;
   reapMm(cpu: number, mm: number, path: number, options: number): number;
   putMm(cpu: number, mm: number, path: number, options: number): number;

@@ -298,3 +298,42 @@ class Snapshots {
     return this.rig.u32.subarray(from, top);
   }
 }
+
+/**
+ * As `interleave`, but only schedules with at most `most` preemptions: switches away from a CPU that could have gone on. Most races need two or
+ * three (Musuvathi and Qadeer, PLDI 2007), and calls of a hundred steps have too many schedules otherwise. Makes no choices of the environment.
+ */
+export function interleaveBounded(
+  make: () => Cpu[],
+  check: (cpus: Cpu[], schedule: string) => void,
+  most: number,
+): number {
+  let prefix: number[] = [];
+  for (let count = 1; ; count++) {
+    const cpus = make();
+    const taken: number[] = [];
+    const options: number[][] = [];
+    let [current, left] = [-1, most];
+    for (;;) {
+      const runnable = cpus.map((_, n) => n).filter((n) => cpus[n]?.runnable);
+      if (runnable.length === 0) break;
+      const goesOn = runnable.includes(current);
+      const open = goesOn ? [current, ...(left > 0 ? runnable.filter((n) => n !== current) : [])] : runnable;
+      const option = prefix[taken.length] ?? (open[0] as number);
+      if (goesOn && option !== current) left--;
+      options.push(open);
+      taken.push(option);
+      current = option;
+      cpus[option]?.step();
+    }
+    const schedule = taken.join('');
+    if (cpus.some((cpu) => !cpu.done)) throw new Error(`deadlock after ${schedule}`);
+    check(cpus, schedule);
+    for (const cpu of cpus) cpu.free();
+    let at = taken.length - 1;
+    while (at >= 0 && options[at]?.at(-1) === taken[at]) at--;
+    if (at < 0) return count;
+    const open = options[at] as number[];
+    prefix = [...taken.slice(0, at), open[open.indexOf(taken[at] as number) + 1] as number];
+  }
+}
