@@ -12,6 +12,8 @@ export interface World {
   regions: number;
   /** First PFN of each of the two frames that a page may be mapped to, multiples of 512. */
   frames: [number, number];
+  /** For `roles/hostile.mjs`: address of physical memory, its first PFN, its frames, and how many of them are scribbled on. */
+  ground?: { ram: number; basePfn: number; frames: number; tables: number };
 }
 
 export interface Part {
@@ -24,7 +26,9 @@ export interface Part {
     | 'free-at-once'
     | 'ranger'
     | 'plain-ranger'
-    | 'writer';
+    | 'writer'
+    | 'scribbler'
+    | 'stray';
   seed: number;
   /** Rounds of work; 0: until all parts with rounds are done. */
   rounds: number;

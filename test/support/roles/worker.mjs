@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { allocator, careless } from './allocator.mjs';
 import { freeAtOnce, plainStore } from './broken.mjs';
+import { scribbler, stray } from './hostile.mjs';
 import { mapper } from './mapper.mjs';
 import { plainRanger, ranger, writer } from './ranges.mjs';
 import { walker } from './walker.mjs';
@@ -16,6 +17,8 @@ const ROLES = {
   ranger,
   'plain-ranger': plainRanger,
   writer,
+  scribbler,
+  stray,
 };
 
 const { module, memory, layout, part, world, notes, chaos } = workerData;
