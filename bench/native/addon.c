@@ -57,6 +57,8 @@ __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_e
   define(env, exports, "tlbHits", run, tlb_hits);
   define(env, exports, "tlbWays", run, tlb_ways);
   define(env, exports, "cleanBest", run, clean_best);
+  define(env, exports, "cleanExchange", run, clean_exchange);
+  define(env, exports, "cleanNarrow", run, clean_narrow);
   define(env, exports, "cleanSettled", run, clean_settled);
   define(env, exports, "cleanNaive", run, clean_naive);
   define(env, exports, "sumTables", run, sum_tables);
