@@ -2,7 +2,8 @@
 //
 // Guarantees: `build/index.js` runs in Node, in pages and in workers, and refers to nothing but its own chunks; the three
 // builds of the core lie in a chunk each, so that whoever asks for one loads that one, and so do the texts of the catalogue;
-// `build/cli.js` carries its dependencies, so that the package has none. What an earlier run left in `build/` does not survive.
+// `build/cli.js` carries its dependencies, so that the package has none, and their licences stand in `build/THIRD-PARTY-NOTICES.txt`. What an
+// earlier run left in `build/` does not survive.
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -34,6 +35,7 @@ const { metafile } = await build({
 chmodSync('build/cli.js', 0o755);
 
 checkLibrary(metafile.outputs);
+writeNotices(metafile.inputs);
 emitDeclarations();
 keepForPackage();
 
@@ -83,6 +85,24 @@ function checkLibrary(outputs) {
   }
 }
 
+/** The licence of every package that a file of the bundle comes from. */
+function writeNotices(inputs) {
+  const folders = new Set(
+    Object.keys(inputs).flatMap((file) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file)?.[1] ?? []),
+  );
+  const packages = new Map();
+  for (const folder of [...folders].sort()) {
+    const { name, version, license } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8'));
+    const files = readdirSync(folder).filter((file) => /^(licen[cs]e|notice)/i.test(file));
+    if (files.length === 0) throw new Error(`${folder} has no licence text, and may not be bundled`);
+    const text = files.map((file) => readFileSync(`${folder}/${file}`, 'utf8').trim()).join('\n\n');
+    packages.set(text, [...(packages.get(text) ?? []), `${name} ${version} (${license})`]);
+  }
+  const notices = [...packages].map(([text, names]) => `${names.join('\n')}\n\n${text}\n`);
+  const head = 'Packages that are bundled into pagewalk, with their licences.\n';
+  writeFileSync('build/THIRD-PARTY-NOTICES.txt', [head, ...notices].join(`\n${'-'.repeat(80)}\n\n`));
+}
+
 /** Declarations of what `src/index.ts` exports. tsc keeps `.ts` in their imports; `.js` suits every consumer. */
 function emitDeclarations() {
   const { config } = ts.readConfigFile('tsconfig.json', ts.sys.readFile);
@@ -108,5 +128,6 @@ function keepForPackage() {
     `${name}.wat`,
   ]);
   const own = ['.gitignore', '.npmignore', '.sources', 'scenarios.js', 'scenarios.d.ts'];
-  writeFileSync('build/.npmignore', [...own, ...inputs, ''].join('\n'));
+  const here = [...own, ...inputs].map((file) => `/${file}`);
+  writeFileSync('build/.npmignore', [...here, ''].join('\n'));
 }

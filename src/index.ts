@@ -4,6 +4,28 @@
 export type { Build } from './core/compile.ts';
 export { canShare, compileCore } from './core/compile.ts';
 export type { CoreMemory, CoreModule } from './core/exports.ts';
+export type {
+  Counterexample,
+  ExploreOptions,
+  ExploreResult,
+  Outcome,
+  Progress as ExploreProgress,
+  Verdict as InvariantVerdict,
+} from './explore/explore.ts';
+export type { Place } from './explore/places.ts';
+export type { Sampling } from './explore/random.ts';
+export type { Difference, Replay } from './explore/replay.ts';
+export type { Schedule, Stretch } from './explore/schedule.ts';
+export type { Trace, TraceStep } from './explore/trace.ts';
 export * from './image/index.ts';
+export type { VariantOption } from './laboratory.ts';
+export { catalogue, compile, explore, parseScenario, replay, ScenarioError, trace } from './laboratory.ts';
+export type { LitmusError } from './litmus/errors.ts';
+export { format as formatScenario } from './litmus/format.ts';
+export type { Expected, NamedVariant, Parameter } from './litmus/parameters.ts';
+export { allCombinations, expectationsOf, parametersOf, variantsOf } from './litmus/parameters.ts';
+export type { Parsed, Scenario } from './litmus/parse.ts';
+export type { LitmusProgram, Variant } from './litmus/program.ts';
 export * from './machine/index.ts';
+export type { CatalogueEntry } from './scenarios/index.ts';
 export * from './units.ts';

@@ -18,7 +18,7 @@ import type {
   ScenarioFile,
   Statement,
 } from './ast.ts';
-import { PRECEDENCE } from './grammar.ts';
+import { PRECEDENCE } from './precedence.ts';
 
 const WIDTH = 110;
 const INDENT = '  ';

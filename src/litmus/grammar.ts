@@ -44,6 +44,7 @@ import type {
   VariantDeclaration,
   WordExpression,
 } from './ast.ts';
+import { PRECEDENCE } from './precedence.ts';
 import {
   Ampersand,
   Assignment,
@@ -63,26 +64,6 @@ import {
   TOKENS,
   Word,
 } from './tokens.ts';
-
-/** How tightly a binary operator binds, as in C. */
-export const PRECEDENCE: Readonly<Record<BinaryOperator, number>> = {
-  '||': 1,
-  '&&': 2,
-  '|': 3,
-  '^': 4,
-  '&': 5,
-  '==': 6,
-  '!=': 6,
-  '<': 7,
-  '<=': 7,
-  '>': 7,
-  '>=': 7,
-  '<<': 8,
-  '>>': 8,
-  '+': 9,
-  '-': 9,
-  '*': 10,
-};
 
 /** What an error of the parser carries in its message: what could have stood there. */
 const SEPARATOR = '\u0000';

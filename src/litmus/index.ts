@@ -18,5 +18,5 @@ export {
   variantsOf,
   variantWith,
 } from './parameters.ts';
-export { type Parsed, parseScenario, type Scenario } from './parse.ts';
+export { checkScenario, type Parsed, parseScenario, type Scenario } from './parse.ts';
 export type { CpuProgram, Instruction, LitmusProgram, Variant } from './program.ts';

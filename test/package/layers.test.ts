@@ -45,7 +45,19 @@ const ASSEMBLY = [
   'litmus/',
   'index',
 ];
-const SRC = ['units', 'core/', 'machine/', 'litmus/', 'scenarios/', 'explore/', 'image/', 'report/', 'index', 'cli/'];
+const SRC = [
+  'units',
+  'core/',
+  'machine/',
+  'litmus/',
+  'scenarios/',
+  'explore/',
+  'laboratory',
+  'image/',
+  'report/',
+  'index',
+  'cli/',
+];
 /** What TypeScript may take from the core's sources: files that hold integers only. */
 const INTEGERS = /^assembly\/(layout|\w+\/\w+_bits)\.ts$/;
 
