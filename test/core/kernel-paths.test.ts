@@ -623,6 +623,16 @@ describe('KSM', () => {
     expect(merge(at(1), one.folio).merged).toBe(true);
   });
 
+  test('does not flush a page that is PROTNONE, unless a flush is pending (pte_accessible())', () => {
+    populate(2, RW | D);
+    for (const pending of [0, 1]) {
+      scene.setPte(mm, at(pending), BigInt.asUintN(64, core().pteModify(scene.pte(mm, at(pending)), 0)));
+      scene.rig.u32[(mm + layout.MM_FLUSH_PENDING) / 4] = pending;
+      expect(merge(at(pending), 0)).toMatchObject({ merged: true, touched: 1, flushes: pending });
+    }
+    scene.rig.u32[(mm + layout.MM_FLUSH_PENDING) / 4] = 0;
+  });
+
   test('flushes a clean read-only page if a flush is pending, or if it may be reused; variants do not ask', () => {
     const { KSM_NO_EXCLUSIVE, KSM_NO_PENDING } = layout;
     populate(1, 0n);

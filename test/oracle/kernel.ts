@@ -267,11 +267,12 @@ export class Pages {
     const { folio } = entry;
     if (!folio.dirty) return { ...told([], []), status: false };
     const cleaned = entry.dirty || entry.write;
+    const flushes = cleaned ? clearFlush(page, entry) : [];
     folio.dirty = false;
     entry.dirty = false;
     entry.write = false;
     folio.stored = folio.value;
-    return { ...told(cleaned ? [page] : [], cleaned ? [{ first: page, last: page }] : []), status: true };
+    return { ...told(cleaned ? [page] : [], flushes), status: true };
   }
 
   /** Merges `page` with the page that `kpage` shows, or makes it the first of its kind. */
@@ -287,7 +288,7 @@ export class Pages {
     const flushes: { first: number; last: number }[] = [];
     let touched = 0;
     if (entry.write || entry.dirty || folio.exclusive) {
-      flushes.push({ first: page, last: page });
+      flushes.push(...clearFlush(page, entry));
       if (folio.refs !== folio.mapcount) return { touched, flushes, status: false };
       touched++;
       folio.exclusive = false;
@@ -302,7 +303,7 @@ export class Pages {
       return { touched, ...where(), flushes, status: true };
     }
     if (folio.value !== kfolio.value) return { touched, ...where(), flushes, status: false };
-    flushes.push({ first: page, last: page });
+    flushes.push(...clearFlush(page, entry));
     touched++;
     kfolio.refs++;
     kfolio.mapcount++;
@@ -332,6 +333,11 @@ function notified(flags: Flags): boolean {
 function mayBeWritable(entry: Present, flags: Flags): boolean {
   if (!entry.rights || entry.uffdWp || (!flags.softDirty && !entry.softDirty)) return false;
   return flags.shared ? entry.dirty : entry.folio.anon && entry.folio.exclusive;
+}
+
+/** ptep_clear_flush(): a TLB has no PROTNONE entry, and here nobody owes a flush (pte_accessible(), arch/x86/include/asm/pgtable.h). */
+function clearFlush(page: number, entry: Present): { first: number; last: number }[] {
+  return entry.rights ? [{ first: page, last: page }] : [];
 }
 
 function same(a: Entry, b: Entry): boolean {
