@@ -20,6 +20,7 @@ import { MM_FLUSH_BATCHED, REQUEST_ALL, UBC_BYTES, UBC_CPUS, UBC_REQUIRED, UBC_W
 import { Shared } from "../atomic";
 import { Cpu } from "../cpu";
 import { Mm } from "../mm/mm";
+import { Notifiers } from "../mm/notifier";
 import { Broadcasts } from "./broadcast";
 import { Shootdown } from "./shootdown";
 
@@ -62,7 +63,10 @@ export abstract class Batched {
     if (writable) store<u32>(batch, 1, UBC_WRITABLE);
   }
 
-  /** arch_tlbbatch_add_pending(): with broadcasts the invalidation goes out at once, and only its completion is deferred. */
+  /**
+   * arch_tlbbatch_add_pending(): with broadcasts the invalidation goes out at once, and only its completion is deferred. Secondary TLBs hear of it
+   * now, too: of everything, on x86.
+   */
   private static addPending(batch: usize, self: usize, mm: usize, va: u64): void {
     if (Cpu.broadcast(self)) {
       Broadcasts.post(self, mm, va, va | ((1 << PAGE_SHIFT) - 1), PAGE_SHIFT, false);
@@ -70,6 +74,7 @@ export abstract class Batched {
     }
     Mm.incTlbGen(mm);
     store<u64>(batch, load<u64>(batch, UBC_CPUS) | Mm.cpuMask(mm), UBC_CPUS);
+    Notifiers.invalidateSecondary(mm, 0, EVERYTHING);
   }
 
   /** try_to_unmap_flush(). Returns the CPUs that were interrupted. */

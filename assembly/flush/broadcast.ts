@@ -14,16 +14,19 @@
 // Each side writes first and reads then: either the CPU's look-up misses, or its access is seen and waited for.
 //
 // What is invalidated is named by the ASID, which has to be the mm's on all CPUs (mm/asid.ts). The tables on the way are dropped only if tables are
-// freed (arm64 VALE1IS and VAE1IS, x86 INVLPGB_FLAG_FINAL_ONLY). CPUs do not compare generations, so none grows.
+// freed (arm64 VALE1IS and VAE1IS, x86 INVLPGB_FLAG_FINAL_ONLY). CPUs do not compare generations, so none grows. Secondary TLBs hear of it with
+// the invalidation, not with its completion (__flush_tlb_page_nosync(), __flush_tlb_range_nosync(), arch/arm64/include/asm/tlbflush.h).
 
 import { REQUEST_ALL, SCOPE_GLOBAL, SCOPE_WAY, SHOOT_POSTED } from "../layout";
 import { Access } from "../access";
 import { Cpu } from "../cpu";
 import { Invalidation } from "../invalidation";
 import { Asids } from "../mm/asid";
+import { Notifiers } from "../mm/notifier";
 import { Point } from "../point";
 
 const CPUS: u32 = 64;
+const EVERYTHING: u64 = 0xffffffffffffffff;
 
 export abstract class Broadcasts {
   /** See Shootdown.flush. Returns the number of other CPUs. */
@@ -46,6 +49,8 @@ export abstract class Broadcasts {
       else Invalidation.range(cpu, first, last, stride, asid, scope);
       if (cpu != self) ++others;
     }
+    const all = stride == REQUEST_ALL;
+    Notifiers.invalidateSecondary(mm, all ? 0 : first, all ? EVERYTHING : last);
     return others;
   }
 

@@ -37,11 +37,13 @@ import { Heap } from "../heap";
 import { Spinlock } from "../lock/spinlock";
 import { Folio } from "../mm/folio";
 import { Mm } from "../mm/mm";
+import { Notifiers } from "../mm/notifier";
 import { Broadcasts } from "./broadcast";
 import { Shootdown } from "./shootdown";
 
 const PAGE_SHIFT: u32 = 12;
 const PAGE_LAST: u64 = (1 << PAGE_SHIFT) - 1;
+const EVERYTHING: u64 = 0xffffffffffffffff;
 
 export abstract class Deferred {
   /** Room for `capacity` pages; 0 if no heap is left. `flags` is DEFER_*. */
@@ -83,6 +85,8 @@ export abstract class Deferred {
       Mm.incTlbGen(mm);
       const cpus = Shared.quietLoad<u64>(pages + DEFER_CPUS);
       Shared.quietStore<u64>(pages + DEFER_CPUS, cpus | Mm.cpuMask(mm));
+      // As arch_tlbbatch_add_pending() does: whoever has translations of his own may not read the old frame for as long as that.
+      Notifiers.invalidateSecondary(mm, 0, EVERYTHING);
     }
     Spinlock.unlock(pages + DEFER_LOCK);
     if (early) Folio.put(old);

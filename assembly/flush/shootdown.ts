@@ -15,7 +15,8 @@
 //
 // Source: flush_tlb_mm_range(), native_flush_tlb_multi() in arch/x86/mm/tlb.c; the options after "x86/mm/tlb: Flush remote and local
 // TLBs concurrently" (4ce94eabac16, 2021) and the early acknowledgement of the same series.
-// The order is Linux's: the entries have changed, then the generation grows, then the CPU mask is read (inc_mm_tlb_gen).
+// The order is Linux's: the entries have changed, then the generation grows, then the CPU mask is read (inc_mm_tlb_gen), and last of all secondary
+// TLBs hear of it (mmu_notifier_arch_invalidate_secondary_tlbs).
 
 import {
   CPU_FLUSHES,
@@ -36,10 +37,12 @@ import { Shared } from "../atomic";
 import { Cpu } from "../cpu";
 import { Interrupts } from "../interrupt";
 import { Mm } from "../mm/mm";
+import { Notifiers } from "../mm/notifier";
 import { Broadcasts } from "./broadcast";
 
 /** Of a request for whatever a CPU has loaded. */
 const ANY_GENERATION: u64 = 0xffffffffffffffff;
+const EVERYTHING: u64 = 0xffffffffffffffff;
 
 export abstract class Shootdown {
   /**
@@ -61,12 +64,13 @@ export abstract class Shootdown {
     const asked = Shootdown.ask(self, targets, mm, first, last, step, generation, freedTables, options);
     if (local && concurrent) Interrupts.flush(self, first, last, step, generation);
     if ((options & SHOOT_POSTED) == 0) Shootdown.await(self, asked);
+    Notifiers.invalidateSecondary(mm, all ? 0 : first, all ? EVERYTHING : last);
     return <u32>popcnt(asked);
   }
 
   /**
    * Has the CPUs of `targets` come up to date with whatever mm each of them has loaded: arch_tlbbatch_flush(). Returns the number of CPUs that
-   * were interrupted. Not for CPUs that others invalidate in.
+   * were interrupted. Not for CPUs that others invalidate in. Secondary TLBs heard of each page when it was put into the batch.
    */
   static catchUp(self: usize, targets: u64, options: u32): u32 {
     Count.one(self + CPU_FLUSHES);

@@ -106,7 +106,10 @@ export abstract class Notifiers {
     if (load<u32>(mm, MM_NOTIFIERS) != 0) Notifiers.finish(mm, event, first, last);
   }
 
-  /** mmu_notifier_arch_invalidate_secondary_tlbs(): from the flush itself. */
+  /**
+   * mmu_notifier_arch_invalidate_secondary_tlbs(): from the flush itself, for those who have the CPU walk the mm's own tables (an IOMMU with shared
+   * virtual addressing), and so must hear of every flush (v6.6; invalidate_range() before).
+   */
   static invalidateSecondary(mm: usize, first: u64, last: u64): void {
     for (let at = Notifiers.firstOf(mm); at != 0; at = Notifiers.next(at)) {
       if (!Notifiers.touched(at, first, last)) continue;

@@ -3,9 +3,11 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { layout, makeRig, makeSpace, type Rig } from '../support/core.ts';
 import { interleave, makeExploreRig } from '../support/stepper.ts';
+import { makeTlb } from '../support/tlb.ts';
 
 const { MMU_NOTIFY_CLEAR: CLEAR, MMU_NOTIFY_SOFT_DIRTY: SOFT_DIRTY, MMU_NOTIFY_UNMAP: UNMAP } = layout;
 const EVERYTHING = (1n << 64n) - 1n;
+const TLB = { arrays: [{ name: 'L1', level: 1, pages: [0], sets: 1, ways: 4 }] } as const;
 
 let rig: Rig;
 let mm: number;
@@ -100,6 +102,82 @@ describe('events', () => {
     ]);
     rig.core.unregisterNotifier(left);
     expect(word(mm + layout.MM_NOTIFIERS)).toBe(0);
+  });
+});
+
+/** What a secondary TLB was told, by the ranges alone. */
+const ranges = (notifier: number) =>
+  drain(notifier)
+    .filter(({ kind }) => kind === layout.NOTICE_SECONDARY)
+    .map(({ first, last }) => [first, last]);
+
+describe('the flush itself tells secondary TLBs', () => {
+  const PAGE = 0x1000n;
+  let path: number;
+
+  /** CPU 0, and another one that runs the mm, so that reclaim defers. */
+  function makeCpus(hardware: number): number {
+    const [self, other] = [0, 1].map((id) => {
+      const cpu = rig.core.createCpu(id, makeTlb(rig, TLB), layout.MACHINE_RECHECK) >>> 0;
+      rig.core.setHardware(cpu, hardware, 0n);
+      return cpu;
+    });
+    rig.core.loadMm(other as number, mm, 1);
+    path = rig.core.heapAllocate(layout.PATH_BYTES) >>> 0;
+    rig.bytes.fill(0, path, path + layout.PATH_BYTES);
+    return self as number;
+  }
+
+  test.each([
+    ['by interrupts', 0],
+    ['by broadcast', layout.HW_BROADCAST],
+  ] as const)('%s: the range, or all of it above the ceiling or of a whole mm', (_name, hardware) => {
+    const self = makeCpus(hardware);
+    const [low, all] = [register(0n, 0xffffn), register(0n, EVERYTHING)];
+    const flush = (first: bigint, last: bigint, stride: number, ceiling = 0) =>
+      rig.core.flushMm(self, mm, first, last, stride, false, ceiling << layout.SHOOT_CEILING);
+    flush(0x10000n, 0x13fffn, 12);
+    flush(0x10000n, 0x13fffn, 12, 3);
+    flush(0n, 0n, layout.REQUEST_ALL);
+    expect(ranges(all)).toEqual([
+      [0x10000n, 0x13fffn],
+      [0n, EVERYTHING],
+      [0n, EVERYTHING],
+    ]);
+    expect(ranges(low)).toHaveLength(2);
+    expect(word(all + layout.NOTIFIER_SECONDARY)).toBe(3);
+  });
+
+  test('of a batch of unmaps when the page is put into it: everything on x86, the page where it is broadcast', () => {
+    for (const [hardware, told] of [
+      [0, [0n, EVERYTHING]],
+      [layout.HW_BROADCAST, [0x5000n, 0x5fffn]],
+    ] as const) {
+      mm = rig.core.createMm(makeSpace(rig), true) >>> 0;
+      const self = makeCpus(hardware);
+      const notifier = register(0n, EVERYTHING);
+      const batch = path + layout.PATH_BATCH;
+      rig.core.deferUnmapFlush(batch, self, mm, 0x5000n, false);
+      expect(ranges(notifier)).toEqual([told]);
+      rig.core.flushUnmapped(batch, self, 0);
+      expect(ranges(notifier)).toEqual([]);
+    }
+  });
+
+  test('of a kernel path between its start and its end', () => {
+    const self = makeCpus(0);
+    const space = word(mm + layout.MM_SPACE);
+    const frame = rig.core.allocateFrame(layout.FRAME_DATA);
+    rig.core.insertVma(mm, PAGE, 2n * PAGE, layout.VM_READ | layout.VM_WRITE, 0, 0n);
+    rig.core.map(space, PAGE, BigInt(frame) * PAGE, PAGE, layout.PROT_READ | layout.PROT_WRITE | layout.PROT_USER, 0);
+    const notifier = register(0n, EVERYTHING);
+    rig.core.mprotect(self, mm, PAGE, 2n * PAGE - 1n, layout.VM_READ, path, 0);
+    // tlb_finish_mmu() comes after invalidate_range_end() here, as in mprotect_fixup(): who must not miss it listens to the flush.
+    expect(drain(notifier).map(({ kind }) => kind)).toEqual([
+      layout.NOTICE_START,
+      layout.NOTICE_END,
+      layout.NOTICE_SECONDARY,
+    ]);
   });
 });
 
