@@ -175,6 +175,7 @@ export const MM_VMAS_LOCKED = 96; //   u32   1 while VMAs are write-locked
 export const MM_DEFERRED = 100; //    u32   migrations whose flush is deferred (flush/deferred.ts): their list, 0 without one
 export const MM_CTX_ID = 104; //       u64   context.ctx_id (x86): unique among all mms ever, never 0
 export const MM_ASID = 112; //         u64   context.id (arm64): ASID in bits 0-15, generation of the allocator above; 0: none yet
+export const MM_ASIDS = 120; //        u32   ASIDS_* that its number goes back to when the mm does (ASIDS_RECYCLE); 0: to none
 export const MM_BYTES = 128;
 
 export const POOL_NEXT = 12; //        u32   in a block of mm/pool.ts that is free: the next one
@@ -525,13 +526,14 @@ export const ASIDS_LOCK = 0; //          u32   cpu_asid_lock
 export const ASIDS_BITS = 4; //          u32   asid_bits, 1 to 16
 export const ASIDS_GENERATION = 8; //    u64   asid_generation: a multiple of 2^16
 export const ASIDS_CURRENT = 16; //      u32   cur_idx
-export const ASIDS_FLAGS = 20; //        u32   ASIDS_NO_FLUSH
+export const ASIDS_FLAGS = 20; //        u32   ASIDS_NO_FLUSH, ASIDS_RECYCLE
 export const ASIDS_FLUSH_PENDING = 24; // u64  CPUs that flush everything before they use their next ASID (tlb_flush_pending)
 export const ASIDS_ROLLOVERS = 32; //    u32   how often the numbers ran out
 export const ASIDS_ACTIVE = 64; //       u64 × 64  what each CPU runs, 0 since a roll-over (active_asids)
 export const ASIDS_RESERVED = 576; //    u64 × 64  what each CPU ran at the last roll-over (reserved_asids)
 export const ASIDS_MAP = 1088; //        u64 × 2^bits / 64  a bit for each number in use
 export const ASIDS_NO_FLUSH = 1; // wrong: CPUs do not flush after a roll-over
+export const ASIDS_RECYCLE = 2; //  the number of an mm that goes is free at once, not with the next roll-over
 
 // ---- Formats -----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,10 @@
 // translations of who had the number before answer for who has it now; and a gather that elides the flush of a dying mm
 // (SHOOT_ELIDE_FULLMM) stands on it.
 //
+// When is the number of an mm that goes free again? With the next roll-over, as on arm64: until then nothing asks for its flush, so
+// exit_mmap() may elide it. Or at once (ASIDS_RECYCLE), as on powerpc (destroy_context(), arch/powerpc/mm/book3s64/mmu_context.c), so that few numbers
+// last long; then the next owner stands on the flush of exit_mmap(), and eliding that is wrong.
+//
 //   CPU that switches, no lock                     CPU that begins a generation, cpu_asid_lock held
 //   --------------------------                     -----------------------------------------------
 //   active[c] is not 0?                            generation + 1
@@ -30,11 +34,13 @@ import {
   ASIDS_LOCK,
   ASIDS_MAP,
   ASIDS_NO_FLUSH,
+  ASIDS_RECYCLE,
   ASIDS_RESERVED,
   ASIDS_ROLLOVERS,
   CPU_NEXT_SLOT,
   CPU_SLOTS,
   MM_ASID,
+  MM_ASIDS,
   MM_CTX_ID,
   PCID_SLOTS,
 } from "../layout";
@@ -145,6 +151,7 @@ export abstract class Asids {
     if (!Asids.present(asids, context)) {
       context = Asids.renew(asids, context);
       Shared.store<u64>(mm + MM_ASID, context);
+      if ((load<u32>(asids, ASIDS_FLAGS) & ASIDS_RECYCLE) != 0) store<u32>(mm, <u32>asids, MM_ASIDS);
     }
     Shared.store<u64>(active, context);
     const bit = (<u64>1) << cpu;
@@ -165,6 +172,17 @@ export abstract class Asids {
   /** The flush that `activate` asked for is done. */
   @inline
   static switched(asids: usize): void {
+    Spinlock.unlock(asids + ASIDS_LOCK);
+  }
+
+  /** destroy_context() of an mm that nobody runs any more, nor keeps as a lazy TLB. */
+  static release(mm: usize): void {
+    const asids: usize = load<u32>(mm, MM_ASIDS);
+    if (asids == 0) return;
+    Spinlock.lock(asids + ASIDS_LOCK);
+    const context = Shared.load<u64>(mm + MM_ASID);
+    // A number of an older generation went back with the roll-over, and may be another's by now.
+    if (Asids.present(asids, context)) Asids.give(asids, <u32>(context & NUMBER));
     Spinlock.unlock(asids + ASIDS_LOCK);
   }
 
@@ -236,6 +254,13 @@ export abstract class Asids {
     if ((map & bit) != 0) return false;
     Shared.quietStore<u64>(word, map | bit);
     return true;
+  }
+
+  /** __clear_bit(): free to be given away, and looked for first. */
+  private static give(asids: usize, number: u32): void {
+    const word = asids + ASIDS_MAP + ((<usize>(number >> 6)) << 3);
+    Shared.quietStore<u64>(word, Shared.quietLoad<u64>(word) & ~((<u64>1) << (number & 63)));
+    if (number < Shared.quietLoad<u32>(asids + ASIDS_CURRENT)) Shared.quietStore<u32>(asids + ASIDS_CURRENT, number);
   }
 
   /** find_next_zero_bit(): a free number from `from` on, or NONE. */

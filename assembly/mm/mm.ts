@@ -33,6 +33,7 @@ import { Shared } from "../atomic";
 import { Frames, NO_FRAME } from "../frame";
 import { Heap } from "../heap";
 import { RwLock } from "../lock/rwlock";
+import { Asids } from "./asid";
 
 export abstract class Mm {
   /**
@@ -51,8 +52,9 @@ export abstract class Mm {
     return mm;
   }
 
-  /** The VMAs are gone and nobody uses it. */
+  /** __mmdrop(): the VMAs are gone, nobody uses it, and no CPU runs it. */
   static free(mm: usize): void {
+    Asids.release(mm);
     Heap.free(mm);
   }
 

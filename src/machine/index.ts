@@ -1,5 +1,6 @@
 // The machine: what people use of physical memory and address spaces.
 
+export type { AsidOptions } from './asids.ts';
 export { AsidAllocator } from './asids.ts';
 export type { BatchOptions } from './batch.ts';
 export { Batch } from './batch.ts';

@@ -273,7 +273,7 @@ describe('numbers that all CPUs share (check_and_switch_context)', () => {
    * A dying mm is taken apart by a gather that elides its flush; its frame is handed out again; then so many mms run that its number comes
    * round again. What does the CPU find at the address, where the last mm maps nothing?
    */
-  async function elided(flags: number, shoot: number) {
+  async function elided(flags: number, shoot: number, dropped = false) {
     const rig = await makeRig({ frames: 128 });
     const { core } = rig;
     const asids = core.createAsids(2, flags) >>> 0;
@@ -290,6 +290,10 @@ describe('numbers that all CPUs share (check_and_switch_context)', () => {
     expect(reused).toBe(dying.frame);
     rig.u64[(core.frameAddress(reused) >>> 0) / 8] = 4711n;
     const number = u64At(rig, dying.mm + MM_ASID) & 0xffffn;
+    if (dropped) {
+      core.switchMmAllocated(cpu, 0, asids);
+      core.freeMm(dying.mm);
+    }
     for (let n = 0; n < 12; n++) {
       const space = makeSpace(rig);
       const mm = core.createMm(space, true) >>> 0;
@@ -306,6 +310,53 @@ describe('numbers that all CPUs share (check_and_switch_context)', () => {
   test('caught: neither that flush nor that of the roll-over (H3); one of them is enough', async () => {
     expect((await elided(layout.ASIDS_NO_FLUSH, layout.SHOOT_ELIDE_FULLMM)).found).toBe(4711);
     expect((await elided(layout.ASIDS_NO_FLUSH, 0)).found).toBe(-1);
+  });
+
+  /** 40 mms, one after the other, each run and gone: how often the numbers run out. */
+  async function shortLived(flags: number): Promise<number> {
+    const rig = await makeRig({ frames: 256 });
+    const asids = rig.core.createAsids(2, flags) >>> 0;
+    const cpu = makeCpu(rig, 0, layout.HW_BROADCAST);
+    const path = rig.core.heapAllocate(layout.PATH_BYTES) >>> 0;
+    rig.bytes.fill(0, path, path + layout.PATH_BYTES);
+    for (const { mm, frame } of makeMms(rig, 40)) {
+      rig.core.insertVma(mm, VA, VA + 0x1000n, layout.VM_READ, 0, 0n);
+      rig.core.switchMmAllocated(cpu, mm, asids);
+      expect(seen(rig, cpu)).toBe(Number(rig.u64[(rig.core.frameAddress(frame) >>> 0) / 8]));
+      rig.core.putMm(cpu, mm, path, 0);
+      rig.core.switchMmAllocated(cpu, 0, asids);
+      rig.core.freeMm(mm);
+    }
+    return rig.u32[(asids + ASIDS_ROLLOVERS) / 4] as number;
+  }
+
+  test('the numbers of mms that are gone come back with a roll-over, or at once', async () => {
+    expect(await shortLived(0)).toBeGreaterThan(10);
+    expect(await shortLived(layout.ASIDS_RECYCLE)).toBe(0);
+  });
+
+  test('a number that comes back at once stands on the flush of exit_mmap(); caught: that flush is elided', async () => {
+    expect((await elided(layout.ASIDS_RECYCLE, 0, true)).found).toBe(-1);
+    expect((await elided(layout.ASIDS_RECYCLE, layout.SHOOT_ELIDE_FULLMM, true)).found).toBe(4711);
+    expect((await elided(0, layout.SHOOT_ELIDE_FULLMM, true)).found).toBe(-1);
+  });
+
+  test('a number of an older generation does not come back twice', async () => {
+    const rig = await makeRig({ frames: 128 });
+    const asids = rig.core.createAsids(2, layout.ASIDS_RECYCLE) >>> 0;
+    const cpu = makeCpu(rig, 0, layout.HW_BROADCAST);
+    const [old, ...others] = makeMms(rig, 5) as [OneMm, ...OneMm[]];
+    for (const { mm } of [old, ...others]) rig.core.switchMmAllocated(cpu, mm, asids);
+    expect(rig.u32[(asids + ASIDS_ROLLOVERS) / 4]).toBe(1);
+    // Its number is another's by now, who goes on under it.
+    rig.core.freeMm(old.mm);
+    const fresh = makeMms(rig, 1) as [OneMm];
+    rig.core.switchMmAllocated(cpu, fresh[0].mm, asids);
+    const generation = u64At(rig, asids + ASIDS_GENERATION) >> 16n;
+    const running = [...others, ...fresh]
+      .map(({ mm }) => u64At(rig, mm + MM_ASID))
+      .filter((each) => each >> 16n === generation);
+    expect(new Set(running).size).toBe(running.length);
   });
 
   test('an mm under a tag that is taken to be current sees who had it before; flushed, it does not', async () => {
