@@ -584,6 +584,11 @@ export function insertVma(mm: usize, start: u64, end: u64, flags: u32, mapping: 
   return Vma.declare(mm, start, end, flags, mapping, pgoff);
 }
 
+/** The first VMA of `mm` that has a byte of [first, last], or 0. */
+export function firstVmaIn(mm: usize, first: u64, last: u64): usize {
+  return Vma.firstIn(mm, first, last);
+}
+
 export function removeVma(vma: usize): void {
   Vma.withdraw(vma);
 }

@@ -183,6 +183,7 @@ export interface CoreExports {
   insertVma(mm: number, start: bigint, end: bigint, flags: number, mapping: number, pgoff: bigint): number;
   removeVma(vma: number): void;
   lookUpVma(mm: number, va: bigint): number;
+  firstVmaIn(mm: number, first: bigint, last: bigint): number;
   firstVmaOf(mapping: number, first: bigint, last: bigint): number;
   nextVmaOf(mapping: number, vma: number, first: bigint, last: bigint): number;
 

@@ -83,7 +83,6 @@ export type UserAccess = { readonly kind: 'done'; readonly value: bigint } | Use
 export class Mm {
   readonly space: AddressSpace;
   readonly handle: number;
-  readonly #vmas: number[] = [];
 
   /** An mm over `space`; `splitLocks` gives each leaf table a page-table lock of its own. @throws RangeError if there is no room. */
   constructor(space: AddressSpace, options: { readonly splitLocks?: boolean } = {}) {
@@ -127,14 +126,18 @@ export class Mm {
     const flags = VM_READ | (shared ? VM_SHARED : 0) | (writable ? VM_WRITE | VM_MAYWRITE : 0);
     const vma = this.space.memory.core.insertVma(this.handle, start, end, flags, file.handle, BigInt(page)) >>> 0;
     if (vma === 0) throw new RangeError(`"va" 0x${start.toString(16)}: something is declared there already`);
-    this.#vmas.push(vma);
   }
 
   /** Its VMAs and its block; no CPU runs it any more. The address space is its owner's. */
   dispose(): void {
     const { core } = this.space.memory;
-    for (const vma of this.#vmas.splice(0)) core.removeVma(vma);
+    // Paths split VMAs and free them: what counts is what there is now, not what was declared.
+    for (let vma = this.#firstVma(); vma !== 0; vma = this.#firstVma()) core.removeVma(vma);
     core.freeMm(this.handle);
+  }
+
+  #firstVma(): number {
+    return this.space.memory.core.firstVmaIn(this.handle, 0n, (1n << 64n) - 1n) >>> 0;
   }
 
   [Symbol.dispose](): void {

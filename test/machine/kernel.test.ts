@@ -9,13 +9,15 @@ const PAGE = 4096;
 
 let memory: PhysicalMemory;
 let mm: Mm;
+let file: SharedFile;
 let kernel: Kernel;
 let user: Cpu;
 beforeEach(async () => {
   memory = await PhysicalMemory.create({ sizeBytes: 1 << 20 });
   const space = memory.createAddressSpace();
   mm = new Mm(space);
-  mm.declare(VA, 4 * PAGE, new SharedFile(memory), 0);
+  file = new SharedFile(memory);
+  mm.declare(VA, 4 * PAGE, file, 0);
   space.map(VA, BigInt(memory.allocateFrames(4)) * 4096n, 4 * PAGE, { write: true, user: true });
   kernel = new Kernel(new Cpu(memory, 0, new Tlb(memory, MODEL)));
   user = new Cpu(memory, 1, new Tlb(memory, MODEL));
@@ -53,6 +55,31 @@ test('MADV_DONTNEED takes pages out', () => {
   user.read(VA);
   expect(kernel.dontNeed(mm, VA, PAGE)).toMatchObject({ touched: 1, flush: { kind: 'done' } });
   expect(user.read(VA).kind).toBe('fault');
+});
+
+test('an mm that lost VMAs gives back those it has, each once', () => {
+  kernel.unmap(mm, VA, PAGE);
+  user.load(undefined);
+  mm.dispose();
+  // A block that went twice would come twice, and two VMAs would be one.
+  const others = [0, 1].map((n) => {
+    const other = new Mm(memory.createAddressSpace());
+    other.declare(VA + n * PAGE, PAGE, file, 0);
+    return other;
+  });
+  const found = others.map((other) =>
+    [0, 1].filter((n) => kernel.protect(other, VA + n * PAGE, PAGE, {}).kind === 'done'),
+  );
+  expect(found).toEqual([[0], [1]]);
+  for (const other of others) other.dispose();
+  expect(memory.core.firstVmaOf(file.handle, 0n, 99n)).toBe(0);
+});
+
+test('an mm whose VMAs were split leaves none of them in its file', () => {
+  kernel.protect(mm, VA + PAGE, PAGE, { read: true });
+  user.load(undefined);
+  mm.dispose();
+  expect(memory.core.firstVmaOf(file.handle, 0n, 99n)).toBe(0);
 });
 
 test('arguments that cannot be are named', () => {
