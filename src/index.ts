@@ -20,6 +20,7 @@ export type { Trace, TraceStep } from './explore/trace.ts';
 export * from './image/index.ts';
 export type { VariantOption } from './laboratory.ts';
 export { catalogue, compile, explore, parseScenario, replay, ScenarioError, trace } from './laboratory.ts';
+export * as litmus from './litmus/builder/index.ts';
 export type { LitmusError } from './litmus/errors.ts';
 export { format as formatScenario } from './litmus/format.ts';
 export type { Expected, NamedVariant, Parameter } from './litmus/parameters.ts';

@@ -20,20 +20,26 @@ export interface VariantOption {
 
 /** A scenario that was built and not read breaks rules of the language. */
 export class ScenarioError extends Error {
-  /** All that is wrong; line and column are 0, for what was built has none. */
+  /** All that is wrong, with lines and columns of `text`. */
   readonly errors: readonly LitmusError[];
+  /** The scenario as `formatScenario` prints it. */
+  readonly text: string;
 
-  constructor(name: string, errors: readonly LitmusError[]) {
-    super(`scenario ${JSON.stringify(name)}: ${errors.map(({ message }) => message).join('; ')}`);
+  constructor(name: string, errors: readonly LitmusError[], text: string) {
+    super(`scenario ${name}: ${errors.map(({ line, message }) => `line ${line}: ${message}`).join('; ')}`);
     this.name = 'ScenarioError';
     this.errors = errors;
+    this.text = text;
   }
 }
 
 const litmus = () => import('./litmus/index.ts');
 
-/** Scenarios that are known to be right. */
-const sound = new WeakSet<Scenario>();
+/**
+ * Scenarios that are known to be right, as they were read. One that was built is printed and read: so its steps have lines, those of the text that
+ * `formatScenario` gives, and the checks are the same.
+ */
+const sound = new WeakMap<Scenario, Scenario>();
 
 /**
  * Reads the text of a scenario, in the language of docs/litmus.md. What is wrong with it comes back as `errors`, each with its line and column
@@ -42,7 +48,7 @@ const sound = new WeakSet<Scenario>();
  */
 export async function parseScenario(text: string, file?: string): Promise<Parsed> {
   const parsed = (await litmus()).parseScenario(text, file);
-  if (parsed.ok) sound.add(parsed.scenario);
+  if (parsed.ok) sound.set(parsed.scenario, parsed.scenario);
   return parsed;
 }
 
@@ -53,19 +59,25 @@ export async function parseScenario(text: string, file?: string): Promise<Parsed
  * @throws ScenarioError if the scenario was built and breaks a rule
  */
 export async function compile(scenario: Scenario, variant: Variant = {}): Promise<LitmusProgram> {
-  const { checkScenario, compile } = await litmus();
-  if (!sound.has(scenario)) {
-    const errors = checkScenario(scenario);
-    if (errors.length > 0) throw new ScenarioError(scenario.name.text, errors);
-    sound.add(scenario);
-  }
-  return compile(scenario, variant);
+  const { compile } = await litmus();
+  return compile(await soundOf(scenario), variant);
+}
+
+async function soundOf(scenario: Scenario): Promise<Scenario> {
+  const known = sound.get(scenario);
+  if (known !== undefined) return known;
+  const { format, parseScenario } = await litmus();
+  const text = format(scenario);
+  const parsed = parseScenario(text);
+  if (!parsed.ok) throw new ScenarioError(scenario.name.text, parsed.errors, text);
+  sound.set(scenario, parsed.scenario);
+  return parsed.scenario;
 }
 
 /** The scenarios of the package with their texts, in reading order. */
 export async function catalogue(): Promise<readonly CatalogueEntry[]> {
   const entries = await (await import('./scenarios/index.ts')).catalogue();
-  for (const { scenario } of entries) sound.add(scenario);
+  for (const { scenario } of entries) sound.set(scenario, scenario);
   return entries;
 }
 

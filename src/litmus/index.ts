@@ -1,6 +1,7 @@
 // Scenarios: text or builder to data, data to programs.
 
 export type * from './ast.ts';
+export * from './builder/index.ts';
 export { AFTERWARDS, compile } from './compile.ts';
 export type { LitmusError } from './errors.ts';
 export { format } from './format.ts';
@@ -18,5 +19,5 @@ export {
   variantsOf,
   variantWith,
 } from './parameters.ts';
-export { checkScenario, type Parsed, parseScenario, type Scenario } from './parse.ts';
+export { type Parsed, parseScenario, type Scenario } from './parse.ts';
 export type { CpuProgram, Instruction, LitmusProgram, Variant } from './program.ts';

@@ -5,7 +5,7 @@ import { check } from './check/index.ts';
 import { Errors, type LitmusError } from './errors.ts';
 import { readSyntax } from './syntax.ts';
 
-/** A scenario: what `parseScenario` returns has passed the checks, and every variant of it compiles; what was built, `checkScenario` judges. */
+/** A scenario: what `parseScenario` returns has passed the checks, and every variant of it compiles. */
 export type Scenario = ScenarioFile;
 
 export type Parsed =
@@ -18,11 +18,4 @@ export function parseScenario(text: string, file?: string): Parsed {
   const read = readSyntax(text, errors);
   if (read !== undefined && errors.isEmpty) check(read, errors);
   return read !== undefined && errors.isEmpty ? { ok: true, scenario: read } : { ok: false, errors: errors.list() };
-}
-
-/** What is wrong with a scenario that was not read from a text. */
-export function checkScenario(scenario: Scenario): readonly LitmusError[] {
-  const errors = new Errors(undefined);
-  check(scenario, errors);
-  return errors.list();
 }

@@ -1,6 +1,7 @@
 // docs/litmus.md shows the operations and invariants that there are.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { explore, formatScenario, litmus } from '../../src/index.ts';
 import { LIBRARY, OPERATIONS, signature } from '../../src/litmus/index.ts';
 import { Keyword } from '../../src/litmus/tokens.ts';
 
@@ -54,3 +55,16 @@ function rowsUnder(heading: string): string[][] {
       .map((cell) => cell.replace(/\\\|/g, '|')),
   );
 }
+
+test('its example in TypeScript builds what is explored', async () => {
+  const code = /```ts\n([\s\S]*?)```/.exec(text)?.[1] ?? '';
+  const body = code.replace(/^import .*$/m, '').replaceAll('console.log', 'say');
+  const said: unknown[] = [];
+  const AsyncFunction = (async () => {}).constructor as new (
+    ...args: string[]
+  ) => (...args: unknown[]) => Promise<void>;
+  const run = new AsyncFunction('explore', 'formatScenario', 'litmus', 'say', body);
+  await run(explore, formatScenario, litmus, (each: unknown) => said.push(each));
+  expect(said[0]).toMatch(/^litmus clean-then-store\n/);
+  expect(said[1]).toMatchObject({ exhaustive: true });
+});

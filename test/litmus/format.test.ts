@@ -6,6 +6,7 @@ import type { BinaryOperator, Expression, Location, Proposition } from '../../sr
 import { conditionText, expressionText } from '../../src/litmus/format.ts';
 import { format, parseScenario, type Scenario } from '../../src/litmus/index.ts';
 import { readExpression } from '../../src/litmus/syntax.ts';
+import { bareTree } from '../support/trees.ts';
 
 const files = readdirSync('src/scenarios').filter((name) => name.endsWith('.litmus'));
 
@@ -115,15 +116,4 @@ function read(text: string): Scenario {
   const parsed = parseScenario(text);
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
   return parsed.scenario;
-}
-
-/** Without positions and comments. */
-function bareTree(tree: unknown): unknown {
-  return JSON.parse(
-    JSON.stringify(tree, (key, value: unknown) => {
-      if (key === 'at' || key === 'comments') return undefined;
-      if (key === 'closing') return [];
-      return typeof value === 'bigint' ? `${value}n` : value;
-    }),
-  );
 }

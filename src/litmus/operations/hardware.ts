@@ -40,7 +40,7 @@ function loadMm(op: number): Operation['emit'] {
 
 const FLUSH = 'the generation, the CPU mask, a request to each CPU in it, and the wait for each';
 
-const FLUSHES: readonly Operation[] = [
+const FLUSHES = [
   operation('flush_tlb_page', ['page x', 'flags options'], {
     steps: FLUSH,
     kernel: 'flush_tlb_page(), arch/x86/include/asm/tlbflush.h',
@@ -67,7 +67,7 @@ const FLUSHES: readonly Operation[] = [
   }),
 ];
 
-const SWITCHES: readonly Operation[] = [
+const SWITCHES = [
   operation('switch_mm', ['mm A', 'number asid'], {
     steps: 'the CPU masks, the flag, the generation',
     kernel: 'switch_mm_irqs_off(), arch/x86/mm/tlb.c',
@@ -102,7 +102,7 @@ const SWITCHES: readonly Operation[] = [
   }),
 ];
 
-const UNASKED: readonly Operation[] = [
+const UNASKED = [
   operation('tlb_fill', ['page x'], {
     where: 'anywhere',
     steps: 'those of a walk',
@@ -119,7 +119,7 @@ const UNASKED: readonly Operation[] = [
   }),
 ];
 
-const ACCESSES: readonly Operation[] = [
+const ACCESSES = [
   operation('xchg', ['page x', 'value new'], {
     gives: true,
     where: 'user',
@@ -160,4 +160,4 @@ const ACCESSES: readonly Operation[] = [
   }),
 ];
 
-export const HARDWARE: readonly Operation[] = [...FLUSHES, ...SWITCHES, ...UNASKED, ...ACCESSES];
+export const HARDWARE = [...FLUSHES, ...SWITCHES, ...UNASKED, ...ACCESSES];

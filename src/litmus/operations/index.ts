@@ -13,7 +13,9 @@ export { type LockUse, lockUse } from './locks.ts';
 export { type Argument, type ArgumentKind, type Call, FLUSH_FLAGS, type Operation, type Where } from './operation.ts';
 
 /** In the order of the document. */
-export const OPERATIONS: readonly Operation[] = [...PTES, ...LOCKS, ...HARDWARE, ...MEMORY];
+export const OPERATIONS = [...PTES, ...LOCKS, ...HARDWARE, ...MEMORY] as const;
+
+export type AnyOperation = (typeof OPERATIONS)[number];
 
 /** Those of that name: more than one differ in the kind of the first argument. */
 export function operationsNamed(name: string): readonly Operation[] {

@@ -16,7 +16,7 @@ import {
   OP_WRITE_UNLOCK,
 } from '../../../assembly/litmus/ops_bits.ts';
 import type { LitmusSymbol, MmField } from '../program.ts';
-import { type Call, type Operation, one, operation, symbol } from './operation.ts';
+import { type Call, type Declared, one, operation, symbol } from './operation.ts';
 
 /** What a lock operation does to the lock that is its argument: for the check that what is released is held. */
 export type LockEffect = 'take' | 'try' | 'release' | 'downgrade';
@@ -42,7 +42,7 @@ interface Family {
   readonly symbol: (call: Call) => LitmusSymbol;
 }
 
-const FAMILIES: Readonly<Record<LockUse['of'], Family>> = {
+const FAMILIES = {
   spinlock: { of: 'spinlock', takes: 'spinlock lock', symbol: (call) => call.lock(0) },
   rwsem: { of: 'rwsem', takes: 'rwsem lock', symbol: (call) => call.lock(0) },
   mmap_lock: { of: 'mmap_lock', takes: 'mm A', symbol: (call) => mmSymbol(call, 'mmap_lock') },
@@ -53,25 +53,26 @@ const FAMILIES: Readonly<Record<LockUse['of'], Family>> = {
     symbol: (call) => ({ of: 'file', name: call.name(0), field: 'i_mmap_lock' }),
   },
   folio: { of: 'folio', takes: 'frame F', symbol: (call) => ({ of: 'folio', name: call.name(0), field: 'lock' }) },
-};
+} as const satisfies Readonly<Record<LockUse['of'], Family>>;
 
 function mmSymbol(call: Call, field: MmField): LitmusSymbol {
   return { of: 'mm', name: call.name(0), field };
 }
 
-function lock(
-  name: string,
-  of: LockUse['of'],
+function lock<const N extends string, const F extends LockUse['of']>(
+  name: N,
+  of: F,
   op: number,
   effect: LockEffect,
   as: LockUse['as'],
   kernel: string,
   says: string,
-): Operation {
-  const family = FAMILIES[of];
+): Declared<N, readonly [(typeof FAMILIES)[F]['takes']]> {
+  const family: Family = FAMILIES[of];
   uses.set(name, { effect, as, of });
   const gives = effect === 'try';
-  return operation(name, [family.takes], {
+  const takes = family.takes as (typeof FAMILIES)[F]['takes'];
+  return operation(name, [takes], {
     gives,
     steps: effect === 'take' ? '1; waits' : '1',
     kernel,
@@ -84,7 +85,7 @@ const MMAP = 'include/linux/mmap_lock.h';
 const RWSEM = 'kernel/locking/rwsem.c';
 const FS = 'include/linux/fs.h';
 
-const ON_LOCKS: readonly Operation[] = [
+const ON_LOCKS = [
   lock('spin_lock', 'spinlock', OP_SPIN_LOCK, 'take', 'spin', 'spin_lock(), include/linux/spinlock.h', 'Takes it.'),
   lock(
     'spin_unlock',
@@ -256,7 +257,7 @@ const ON_LOCKS: readonly Operation[] = [
 ];
 
 /** Adds to a u32 of an mm. */
-function count(name: string, field: MmField, by: bigint, kernel: string, says: string): Operation {
+function count<const N extends string>(name: N, field: MmField, by: bigint, kernel: string, says: string) {
   return operation(name, ['mm A'], {
     steps: '1',
     kernel,
@@ -269,7 +270,7 @@ function count(name: string, field: MmField, by: bigint, kernel: string, says: s
 }
 
 /** Whether a u32 of an mm is more than `than`. */
-function moreThan(name: string, field: MmField, than: bigint, kernel: string, says: string): Operation {
+function moreThan<const N extends string>(name: N, field: MmField, than: bigint, kernel: string, says: string) {
   return operation(name, ['mm A'], {
     gives: true,
     steps: '1',
@@ -285,7 +286,7 @@ function moreThan(name: string, field: MmField, than: bigint, kernel: string, sa
 
 const MM_TYPES = 'include/linux/mm_types.h';
 
-const COUNTS: readonly Operation[] = [
+const COUNTS = [
   count(
     'inc_tlb_flush_pending',
     'tlb_flush_pending',
@@ -338,4 +339,4 @@ const COUNTS: readonly Operation[] = [
   count('mmput', 'users', -1n, 'mmput(), kernel/fork.c', 'One less; nothing is torn down.'),
 ];
 
-export const LOCKS: readonly Operation[] = [...ON_LOCKS, ...COUNTS];
+export const LOCKS = [...ON_LOCKS, ...COUNTS];

@@ -50,7 +50,7 @@ function comparePages(call: Call): void {
   emitter.move(same, into);
 }
 
-const FRAMES: readonly Operation[] = [
+const FRAMES = [
   operation('alloc_page', [], {
     gives: true,
     steps: '1',
@@ -130,7 +130,7 @@ const setting = (bit: bigint) => bit;
 const ATOMIC = 'include/linux/atomic/atomic-instrumented.h';
 const BITOPS = 'include/asm-generic/bitops/atomic.h';
 
-const WORDS: readonly Operation[] = [
+const WORDS = [
   operation('xchg', ['word w', 'value new'], {
     gives: true,
     where: 'anywhere',
@@ -212,7 +212,7 @@ const WORDS: readonly Operation[] = [
   }),
 ];
 
-const OTHERS: readonly Operation[] = [
+const OTHERS = [
   operation('choose', ['number n'], {
     gives: true,
     where: 'anywhere',
@@ -230,4 +230,4 @@ const OTHERS: readonly Operation[] = [
   }),
 ];
 
-export const MEMORY: readonly Operation[] = [...FRAMES, ...WORDS, ...OTHERS];
+export const MEMORY = [...FRAMES, ...WORDS, ...OTHERS];

@@ -74,17 +74,24 @@ export const FLUSH_FLAGS: readonly string[] = ['freed-tables', 'skip-lazy', 'pos
 /** Bit 63 of the immediate of a flush; the low ones are SHOOT_*. */
 const FREED_TABLES = 1n << 63n;
 
+/** An operation whose name and arguments its type knows: what the builder offers is made of these types. */
+export interface Declared<N extends string, T extends readonly string[]> extends Operation {
+  readonly name: N;
+  /** Kind and name of each argument, as in `page x`. */
+  readonly declared: T;
+}
+
 /** An entry of the table: `takes` says kind and name of each argument, as in `page x`. */
-export function operation(
-  name: string,
-  takes: readonly string[],
+export function operation<const N extends string, const T extends readonly string[]>(
+  name: N,
+  takes: T,
   row: Omit<Operation, 'name' | 'takes' | 'gives' | 'where'> & Partial<Pick<Operation, 'gives' | 'where'>>,
-): Operation {
+): Declared<N, T> {
   const parameters = takes.map((text) => {
     const [kind = '', called = ''] = text.split(' ');
     return { kind: kind as ArgumentKind, name: called };
   });
-  return { name, takes: parameters, gives: false, where: 'kernel', ...row };
+  return { name, declared: takes, takes: parameters, gives: false, where: 'kernel', ...row };
 }
 
 // ---- symbols

@@ -33,16 +33,7 @@ import {
   PTE_WRPROTECT_LOSSY,
   PTE_YOUNG,
 } from '../../../assembly/litmus/ops_bits.ts';
-import {
-  type Call,
-  flushPages,
-  type Operation,
-  one,
-  operation,
-  pageSymbol,
-  pteFunction,
-  replacePte,
-} from './operation.ts';
+import { type Call, flushPages, one, operation, pageSymbol, pteFunction, replacePte } from './operation.ts';
 
 const PGTABLE = 'include/linux/pgtable.h';
 
@@ -65,7 +56,7 @@ function clearFlush(call: Call): void {
   emitter.move(old, into);
 }
 
-const IN_TABLES: readonly Operation[] = [
+const IN_TABLES = [
   operation('ptep_get', ['page x'], {
     gives: true,
     steps: '1',
@@ -142,7 +133,7 @@ const IN_TABLES: readonly Operation[] = [
 ];
 
 /** Functions of one PTE. */
-function pure(name: string, which: number, kernel: string, says: string): Operation {
+function pure<const N extends string>(name: N, which: number, kernel: string, says: string) {
   return operation(name, ['value pte'], {
     gives: true,
     where: 'anywhere',
@@ -156,7 +147,7 @@ function pure(name: string, which: number, kernel: string, says: string): Operat
 const X86 = 'arch/x86/include/asm/pgtable.h';
 const SWAPOPS = 'include/linux/swapops.h';
 
-const OF_VALUES: readonly Operation[] = [
+const OF_VALUES = [
   pure('pte_none', PTE_NONE, `pte_none(), ${X86}`, '1 if it is none.'),
   pure('pte_present', PTE_PRESENT, `pte_present(), ${X86}`, '1 if P.'),
   pure('pte_write', PTE_WRITE, `pte_write(), ${X86}`, '1 if W.'),
@@ -224,4 +215,4 @@ const OF_VALUES: readonly Operation[] = [
   }),
 ];
 
-export const PTES: readonly Operation[] = [...IN_TABLES, ...OF_VALUES];
+export const PTES = [...IN_TABLES, ...OF_VALUES];
