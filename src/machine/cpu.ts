@@ -27,13 +27,19 @@ import {
   SHOOT_EARLY_ACK,
   SHOOT_POSTED,
   SHOOT_SKIP_LAZY,
+  VM_EXEC,
   VM_MAYWRITE,
+  VM_PFNMAP,
   VM_READ,
   VM_SHARED,
+  VM_SOFTDIRTY,
+  VM_UFFD_WP,
   VM_WRITE,
+  VM_WRITENOTIFY,
 } from '../../assembly/layout.ts';
-import { type AddressLike, PAGE_BYTES, virtualAddress } from '../units.ts';
+import { type AddressLike, hex, PAGE_BYTES, virtualAddress } from '../units.ts';
 import type { AsidAllocator } from './asids.ts';
+import { openFolios } from './folio.ts';
 import { type CpuOptions, type CpuStatistics, faultOf, hardwareOf, statisticsOf, type UserFault } from './hardware.ts';
 import type { PhysicalMemory } from './memory.ts';
 import type { SharedFile } from './sharedfile.ts';
@@ -79,15 +85,52 @@ export function dirtyMachineNumber(machine: string): number | undefined {
 /** What a user access came to. */
 export type UserAccess = { readonly kind: 'done'; readonly value: bigint } | UserFault;
 
+/** What a VMA allows, and who wants to hear of stores to it. */
+export interface VmaOptions {
+  /** Default true. */
+  readonly writable?: boolean;
+  /** Default false. */
+  readonly executable?: boolean;
+  /** Registered with userfaultfd for write-protection (`Kernel.userfaultfdWriteProtect`). Default false. */
+  readonly userfaultfd?: boolean;
+  /**
+   * Every page counts as soft-dirty until `Kernel.clearSoftDirty`, as of a new mapping in Linux: no fault is taken to notice the first store.
+   * Default true for private memory, false for files.
+   */
+  readonly softDirty?: boolean;
+}
+
+export interface FileVmaOptions extends VmaOptions {
+  /** Stores go to the file, not to a private copy. Default true. */
+  readonly shared?: boolean;
+  /** The file wants to hear of the first store to each page (see DirtyDriver). Default false. */
+  readonly writeNotify?: boolean;
+  /** Its pages are frames that no mm counts (VM_PFNMAP). Default false. */
+  readonly pfns?: boolean;
+}
+
+function vmaBits(options: VmaOptions, newIsDirty: boolean): number {
+  const { writable = true, executable = false, userfaultfd = false, softDirty = newIsDirty } = options;
+  return (
+    VM_READ |
+    (writable ? VM_WRITE | VM_MAYWRITE : 0) |
+    (executable ? VM_EXEC : 0) |
+    (userfaultfd ? VM_UFFD_WP : 0) |
+    (softDirty ? VM_SOFTDIRTY : 0)
+  );
+}
+
 /** An mm: an address space as a kernel keeps it, with locks, VMAs and what it knows of TLBs (struct mm_struct). */
 export class Mm {
   readonly space: AddressSpace;
   readonly handle: number;
+  readonly splitLocks: boolean;
 
   /** An mm over `space`; `splitLocks` gives each leaf table a page-table lock of its own. @throws RangeError if there is no room. */
   constructor(space: AddressSpace, options: { readonly splitLocks?: boolean } = {}) {
     this.space = space;
-    this.handle = space.memory.core.createMm(space.handle, options.splitLocks ?? true) >>> 0;
+    this.splitLocks = options.splitLocks ?? true;
+    this.handle = space.memory.core.createMm(space.handle, this.splitLocks) >>> 0;
     if (this.handle === 0) throw new RangeError('no heap is left for an mm');
     const name = `mm 0x${this.handle.toString(16)}`;
     space.memory.nameLock(this.handle + MM_MMAP_LOCK, `mmap_lock of ${name}`);
@@ -111,21 +154,35 @@ export class Mm {
 
   /**
    * Declares that `sizeBytes` from `va` show `file` from page `page` on, shared and writable unless told otherwise. Makes no translation.
-   * @throws RangeError if something is declared there.
+   * @throws RangeError if the range is empty or not page-aligned, or something is declared there.
    */
-  declare(
-    va: AddressLike,
-    sizeBytes: AddressLike,
-    file: SharedFile,
-    page: number,
-    options: { readonly shared?: boolean; readonly writable?: boolean } = {},
-  ): void {
+  declare(va: AddressLike, sizeBytes: AddressLike, file: SharedFile, page: number, options: FileVmaOptions = {}): void {
+    const { shared = true, writeNotify = false, pfns = false } = options;
+    const flags = (shared ? VM_SHARED : 0) | (writeNotify ? VM_WRITENOTIFY : 0) | (pfns ? VM_PFNMAP : 0);
+    this.#declare(va, sizeBytes, flags | vmaBits(options, false), file.handle, page);
+  }
+
+  /**
+   * Declares `sizeBytes` of private memory from `va`, which faults fill with zeros (mmap() of MAP_PRIVATE | MAP_ANONYMOUS). Makes no translation.
+   * @throws RangeError if the range is empty or not page-aligned, something is declared there, or the heap has no room for folios.
+   */
+  declareAnonymous(va: AddressLike, sizeBytes: AddressLike, options: VmaOptions = {}): void {
+    openFolios(this.space.memory);
+    this.#declare(va, sizeBytes, vmaBits(options, true), 0, 0);
+  }
+
+  #declare(va: AddressLike, sizeBytes: AddressLike, flags: number, file: number, page: number): void {
     const start = virtualAddress(va);
-    const end = start + virtualAddress(sizeBytes, 'sizeBytes');
-    const { shared = true, writable = true } = options;
-    const flags = VM_READ | (shared ? VM_SHARED : 0) | (writable ? VM_WRITE | VM_MAYWRITE : 0);
-    const vma = this.space.memory.core.insertVma(this.handle, start, end, flags, file.handle, BigInt(page)) >>> 0;
-    if (vma === 0) throw new RangeError(`"va" 0x${start.toString(16)}: something is declared there already`);
+    const bytes = virtualAddress(sizeBytes, 'sizeBytes');
+    for (const [name, value] of [['va', start] as const, ['sizeBytes', bytes] as const]) {
+      if (value % BigInt(PAGE_BYTES) !== 0n) throw new RangeError(`"${name}" must be page-aligned, got ${hex(value)}`);
+    }
+    const end = start + bytes;
+    if (bytes === 0n || end >= 1n << 64n) {
+      throw new RangeError(`"sizeBytes" must be above 0 and end in the address space, got ${hex(bytes)}`);
+    }
+    const vma = this.space.memory.core.insertVma(this.handle, start, end, flags, file, BigInt(page)) >>> 0;
+    if (vma === 0) throw new RangeError(`"va" ${hex(start)}: something is declared there already, or no heap is left`);
   }
 
   /** Its VMAs and its block; no CPU runs it any more. The address space is its owner's. */

@@ -4,23 +4,31 @@ export type { AsidOptions } from './asids.ts';
 export { AsidAllocator } from './asids.ts';
 export type { BatchOptions } from './batch.ts';
 export { Batch } from './batch.ts';
-export type { DirtyMachine, FlushOptions, UserAccess } from './cpu.ts';
+export type { DirtyMachine, FileVmaOptions, FlushOptions, UserAccess, VmaOptions } from './cpu.ts';
 export { Cpu, Mm } from './cpu.ts';
+export { DeferredFlush } from './deferred.ts';
+export { DirtyDriver } from './driver.ts';
 export type { FlushCeiling, FlushPlan, FlushPolicy, FlushRange } from './flushtracker.ts';
 export { FLUSH_CEILINGS, FlushTracker } from './flushtracker.ts';
+export type { FolioFlags, FolioMapping } from './folio.ts';
+export { Folio } from './folio.ts';
 export type { DecodedEntry, EntryField, Format, FormatName } from './formats.ts';
 export { decodeEntry, FORMATS, formatNamed } from './formats.ts';
 export type { CpuOptions, CpuStatistics, UserFault } from './hardware.ts';
 export type {
   ClearRefsOptions,
   EntryOptions,
+  Forked,
   FreeOptions,
   GatherOptions,
   MergeOptions,
+  MigrateOptions,
   PathResult,
   ProtectOptions,
   ReapOptions,
+  ReclaimOptions,
   Refusable,
+  TransferOptions,
   UserfaultfdOptions,
   WriteBackOptions,
   ZapOptions,
@@ -30,6 +38,8 @@ export type { AgentLocks, LockReport, LockUse, LockWait } from './locks.ts';
 export type { Hole, ListOptions, Mapping, Progress } from './mappings.ts';
 export type { Audit, FrameInfo, MemoryOptions, SharedHandle } from './memory.ts';
 export { PhysicalMemory } from './memory.ts';
+export type { Notice, NotifierCounts, NotifierOptions, NotifyEvent } from './notifier.ts';
+export { MmuNotifier } from './notifier.ts';
 export type { FlushDiscipline, FlushOutcome } from './path.ts';
 export type { Protection } from './protection.ts';
 export type { PteAddress, PteOperations } from './pte.ts';
@@ -45,6 +55,8 @@ export { SharedFile } from './sharedfile.ts';
 export { SoftTlb } from './softtlb.ts';
 export type { Change, ExplainedLevel, Explanation, Fetch, PageSize } from './space.ts';
 export { AddressSpace } from './space.ts';
+export type { FaultPolicy, Signal, ThreadAccess } from './thread.ts';
+export { UserThread } from './thread.ts';
 export type {
   ArrayStatistics,
   AsidTag,

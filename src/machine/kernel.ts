@@ -1,4 +1,5 @@
-// Kernel paths over whole mms, as a CPU in kernel mode runs them: clear_refs, pagemap, mprotect, userfaultfd, madvise, munmap, write-back, KSM, the reaper.
+// Kernel paths over whole mms, as a CPU in kernel mode runs them: fork, clear_refs, pagemap, mprotect, userfaultfd, madvise, munmap, write-back, a
+// driver's cycle, KSM, reclaim, migration, the reaper.
 //
 // Guarantees: each is the core's function (assembly/kernel/), which takes the kernel's locks in its order and says what it changed and what became
 // of the flush. The options select variants that differ from Linux; left out, they are what Linux does. A `Kernel` belongs to one thread,
@@ -13,9 +14,11 @@ import {
   KSM_NO_EXCLUSIVE,
   KSM_NO_PENDING,
   KSM_REPLACE_NO_FLUSH,
+  MIGRATE_DEFER_WRITABLE,
   MKCLEAN_DIRTY,
   MKCLEAN_PENDING,
   MKCLEAN_WRITE,
+  PATH_DEFERRED,
   PATH_FLUSH_IN_PTL,
   PATH_FREE_EARLY,
   PATH_HUGE,
@@ -28,6 +31,9 @@ import {
   REAPER_FULLMM,
   REAPER_FULLMM_UNUSED,
   REAPER_RANGE,
+  RECLAIM_FLUSH_NOW,
+  RECLAIM_NO_FLUSH,
+  RECLAIM_NO_FLUSH_DIRTY,
   SCAN_BITMAP,
   SCAN_END,
   SCAN_ORIGIN,
@@ -37,6 +43,8 @@ import {
   STATUS_NO_MEMORY,
   STATUS_NOT_ALLOWED,
   STATUS_OK,
+  TRANSFER_EARLY,
+  TRANSFER_UNLOCKED,
   UFFD_WP_AFTER_UNLOCK,
   UFFD_WP_RESOLVE,
   UFFD_WP_WRITE,
@@ -47,7 +55,9 @@ import {
   WRITEBACK_UNLOCKED,
 } from '../../assembly/layout.ts';
 import { type AddressLike, hex, PAGE_BYTES, type Pfn, type VirtualAddress, virtualAddress, vpn } from '../units.ts';
-import type { Cpu, FlushOptions, Mm } from './cpu.ts';
+import { type Cpu, type FlushOptions, Mm, shootBits } from './cpu.ts';
+import type { DeferredFlush } from './deferred.ts';
+import type { DirtyDriver } from './driver.ts';
 import type { FlushRange } from './flushtracker.ts';
 import { choice, disciplineBits, type FlushDiscipline, type FlushOutcome, PathBlock } from './path.ts';
 import { PageBitmap } from './ranges.ts';
@@ -98,6 +108,8 @@ export interface GatherOptions extends FlushOptions {
 export interface ProtectOptions extends EntryOptions, GatherOptions {
   /** In tlb_finish_mmu(), table by table, or not. Default `deferred`. */
   readonly flush?: 'deferred' | 'in-ptl' | 'none';
+  /** Settle here before an entry becomes writable (G6). */
+  readonly deferred?: DeferredFlush;
 }
 
 export interface UserfaultfdOptions extends EntryOptions, GatherOptions, Pick<FlushDiscipline, 'count'> {
@@ -147,6 +159,35 @@ export interface MergeOptions extends FlushOptions {
   readonly replaceFlush?: boolean;
 }
 
+export interface ReclaimOptions extends FlushOptions {
+  /**
+   * When entries that go are flushed: in a batch, before the page is written out if one may have been writable, and before it is freed (`batched`); each when
+   * it goes (`each`); in a batch, but not before the page is written out (`not-before-io`, K3), or not before it is freed
+   * (`not-before-free`, K4), which are wrong. Default `batched`.
+   */
+  readonly flush?: 'batched' | 'each' | 'not-before-io' | 'not-before-free';
+}
+
+export interface MigrateOptions extends FlushOptions {
+  /** Put off the flush of entries that are not writable, and keep the old frame (migrc). Default: flush before the page is copied. */
+  readonly deferred?: DeferredFlush;
+  /** Put off that of writable ones as well, which is wrong (G9). Default false. */
+  readonly deferWritable?: boolean;
+}
+
+export interface TransferOptions extends FlushOptions {
+  /** Hold the driver's lock, or the page lock, over the cycle. Default true. */
+  readonly lock?: boolean;
+  /** Copy before the flush, which is wrong (A3). Default false. */
+  readonly early?: boolean;
+}
+
+/** What became of a fork. */
+export type Forked =
+  | { readonly kind: 'done'; readonly child: Mm }
+  /** No frame or no heap was left; nothing remains of the child, and the parent's pages are write-protected. */
+  | { readonly kind: 'refused'; readonly reason: 'no-memory' };
+
 const LOCKS = { write: 0, read: CLEAR_REFS_READ, downgraded: CLEAR_REFS_DOWNGRADE } as const;
 const CLEAR_REFS_FLUSHES = {
   'before-unlock': 0,
@@ -169,6 +210,12 @@ const GATHERS = {
   'fullmm-if-unused': REAPER_FULLMM_UNUSED,
   range: REAPER_RANGE,
 } as const;
+const RECLAIM_FLUSHES = {
+  batched: 0,
+  each: RECLAIM_FLUSH_NOW,
+  'not-before-io': RECLAIM_NO_FLUSH_DIRTY,
+  'not-before-free': RECLAIM_NO_FLUSH,
+} as const;
 const TESTS = { 'dirty-or-write': 0, write: MKCLEAN_WRITE, dirty: MKCLEAN_DIRTY } as const;
 const WHOLE = { first: 0n as VirtualAddress, last: ((1n << 64n) - 1n) as VirtualAddress };
 
@@ -180,6 +227,23 @@ export class Kernel {
   constructor(cpu: Cpu) {
     this.cpu = cpu;
     this.#path = new PathBlock(cpu.memory);
+  }
+
+  /**
+   * fork(): a second mm with the same memory. Private pages are shared until one side stores, those of shared mappings are left to the child's faults.
+   * Dispose of the child, after `put`, and then of its address space.
+   */
+  fork(parent: Mm, options: FlushOptions = {}): Forked {
+    const { space } = parent;
+    const tables = space.memory.createAddressSpace({ format: space.format.name, regime: space.regime });
+    const child = new Mm(tables, { splitLocks: parent.splitLocks });
+    if (this.#core.forkMm(this.cpu.handle, parent.handle, child.handle, shootBits(options)) !== 0) {
+      return { kind: 'done', child };
+    }
+    this.put(child);
+    child.dispose();
+    tables.dispose();
+    return { kind: 'refused', reason: 'no-memory' };
   }
 
   /**
@@ -230,9 +294,10 @@ export class Kernel {
     const { first, last } = rangeOf(va, sizeBytes);
     const vm = (rights.read ? VM_READ : 0) | (rights.write ? VM_WRITE : 0) | (rights.execute ? VM_EXEC : 0);
     const bits = disciplineBits({ flush: options.flush ?? 'deferred' }) | nestedBits(options) | updateBits(options);
-    return this.#refusable(options, (path) =>
-      this.#core.mprotect(this.cpu.handle, mm.handle, first, last, vm, path, bits),
-    );
+    return this.#refusable(options, (path) => {
+      this.#defer(options.deferred);
+      return this.#core.mprotect(this.cpu.handle, mm.handle, first, last, vm, path, bits);
+    });
   }
 
   /** UFFDIO_WRITEPROTECT: refused where the VMA is not registered. With `resolve`, takes the mark away again. */
@@ -342,6 +407,56 @@ export class Kernel {
     return { ...result, merged };
   }
 
+  /**
+   * Reclaims a page: unmapped everywhere, written to swap or to its file if it is dirty, freed. False: it stays, for somebody else holds or maps
+   * it again, or there is no swap. @throws RangeError if `page` is no page that an mm counts.
+   */
+  reclaim(page: Pfn, options: ReclaimOptions = {}): PathResult & { readonly reclaimed: boolean } {
+    const bits = choice('flush', options.flush ?? 'batched', RECLAIM_FLUSHES);
+    const folio = this.#hold(page);
+    let reclaimed = false;
+    const result = this.#run(options, (path) => {
+      reclaimed = this.#core.reclaimFolio(this.cpu.handle, folio, path, bits) !== 0;
+    });
+    // The reference went with the page.
+    if (!reclaimed) this.#core.putFolio(folio);
+    return { ...result, reclaimed };
+  }
+
+  /**
+   * Migrates a page to a frame of its own choice, under whatever maps it: `to`. Undefined: somebody else holds the page, or no frame is left.
+   * @throws RangeError if `page` is no page that an mm counts.
+   */
+  migrate(page: Pfn, options: MigrateOptions = {}): PathResult & { readonly to: Pfn | undefined } {
+    const bits = options.deferWritable ? MIGRATE_DEFER_WRITABLE : 0;
+    const from = this.#hold(page);
+    const target = this.#core.allocateFolio();
+    const to = target < 0 ? 0 : this.#core.folioAddress(target) >>> 0;
+    let moved = false;
+    const result = this.#run(options, (path) => {
+      this.#defer(options.deferred);
+      if (to !== 0) moved = this.#core.migrateFolio(this.cpu.handle, from, to, path, bits) !== 0;
+    });
+    // The reference to the old page went with it; that to the new one is the entries' and the file's now.
+    if (!moved) this.#core.putFolio(from);
+    if (to !== 0) this.#core.putFolio(to);
+    return { ...result, to: moved ? (target as Pfn) : undefined };
+  }
+
+  /**
+   * One cycle of a driver: write-protects the pages of its file, takes the record of those that were written to, and copies them to the device. `copied` is
+   * how many were.
+   */
+  transfer(driver: DirtyDriver, options: TransferOptions = {}): PathResult & { readonly copied: number } {
+    const { lock = true, early = false } = options;
+    const bits = (lock ? 0 : TRANSFER_UNLOCKED) | (early ? TRANSFER_EARLY : 0);
+    let copied = 0;
+    const result = this.#run(options, (path) => {
+      copied = this.#core.transferFile(this.cpu.handle, driver.file.handle, path, bits) >>> 0;
+    });
+    return { ...result, copied };
+  }
+
   /** Gives its memory back. */
   dispose(): void {
     this.#path.dispose();
@@ -359,6 +474,17 @@ export class Kernel {
     const folio = this.#core.folioAddress(page) >>> 0;
     if (folio === 0) throw new RangeError(`frame ${hex(page)} is no page that an mm counts`);
     return folio;
+  }
+
+  /** A folio with a reference more, which is the caller's. */
+  #hold(page: Pfn): number {
+    const folio = this.#folio(page);
+    this.cpu.memory.getFrame(page);
+    return folio;
+  }
+
+  #defer(deferred: DeferredFlush | undefined): void {
+    this.#path.setU32(PATH_DEFERRED, deferred?.handle ?? 0);
   }
 
   #run(options: FlushOptions, call: (path: number) => unknown, shoot = 0): PathResult {

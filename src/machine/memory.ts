@@ -17,6 +17,7 @@ import {
   CONTROL_LIVE,
   CONTROL_MAGIC,
   CONTROL_RCU_WAITING,
+  CONTROL_SWAP,
   FRAME_BYTES,
   FRAME_DATA,
   FRAME_TABLE,
@@ -252,6 +253,18 @@ export class PhysicalMemory {
       yield { frame: frame as Pfn, info: this.frameInfo(frame as Pfn) };
       frame = frame + 1 < end ? this.core.nextLiveFrame(frame + 1) : -1;
     }
+  }
+
+  /**
+   * Gives the machine a swap area of `slots` pages, once, at set-up: without one, private memory is not reclaimed.
+   * @throws RangeError if there is one, or no room.
+   */
+  openSwap(slots: number): void {
+    if (!Number.isInteger(slots) || slots < 1 || slots > 2 ** 20) {
+      throw new RangeError(`"slots" must be from 1 to 2^20, got ${slots}`);
+    }
+    if (this.#count(CONTROL_SWAP) !== 0) throw new RangeError('there is a swap area already');
+    if (this.core.openSwap(slots) === 0) throw new RangeError(`the heap has no room for ${slots} pages of swap`);
   }
 
   // ---- pages of an image

@@ -20,7 +20,9 @@ import {
   SCAN_END,
   SCAN_START,
 } from '../../assembly/layout.ts';
+import { PAGE_BYTES } from '../units.ts';
 import type { Cpu } from './cpu.ts';
+import { openFolios } from './folio.ts';
 import type { PhysicalMemory } from './memory.ts';
 import { choice, disciplineBits, type FlushDiscipline, type FlushOutcome, PathBlock } from './path.ts';
 import type { PageBitmap } from './ranges.ts';
@@ -72,13 +74,44 @@ const UNSUITABLE = { continue: 0, break: MAPPING_BREAK } as const;
 export class SharedFile {
   readonly memory: PhysicalMemory;
   readonly handle: number;
+  /** How many pages faults find in it; 0: it was made without, and its pages are mapped by hand. */
+  readonly pages: number;
   readonly #path: PathBlock;
 
-  constructor(memory: PhysicalMemory) {
+  /**
+   * With `pages`, faults bring its pages into a page cache from a backing store of zeros (`stored`).
+   * @throws RangeError if `pages` is none, or there is no room.
+   */
+  constructor(memory: PhysicalMemory, options: { readonly pages?: number } = {}) {
+    const { pages = 0 } = options;
+    if (!Number.isInteger(pages) || pages < 0 || pages > 2 ** 20) {
+      throw new RangeError(`"pages" must be from 0 to 2^20, got ${pages}`);
+    }
     this.memory = memory;
+    this.pages = pages;
     this.handle = memory.core.createMapping() >>> 0;
     if (this.handle === 0) throw new RangeError('no heap is left for a file');
     this.#path = new PathBlock(memory);
+    if (pages === 0) return;
+    openFolios(memory);
+    const { core } = memory;
+    if (core.openMapping(this.handle, pages) === 0 || core.openStore(this.handle) === 0) {
+      throw new RangeError(`the heap has no room for a file of ${pages} pages`);
+    }
+  }
+
+  /** Page `page` in the backing store, live: words of 8 bytes. @throws RangeError if there is no such page. */
+  stored(page: number): BigUint64Array {
+    const at = this.memory.core.storedPage(this.handle, this.checkPage(page)) >>> 0;
+    return new BigUint64Array(this.memory.view.buffer, at, PAGE_BYTES / 8);
+  }
+
+  /** @internal */
+  checkPage(page: number): number {
+    if (!Number.isInteger(page) || page < 0 || page >= this.pages) {
+      throw new RangeError(`"page" must be below the ${this.pages} pages of the file, got ${page}`);
+    }
+    return page;
   }
 
   /**
