@@ -14,9 +14,7 @@ import { ops } from '../support/litmus.ts';
 import { programs, type Shape, textOf } from '../support/programs.ts';
 
 const RUNS = Number(process.env['RUNS'] ?? 200);
-// A fixed seed: SEED=1 and SEED=430520219 find programs that spin on a word before its writer has begun, for which the explorer counts a state
-// more than the dull generator does; outcomes and verdicts agree.
-const SEED = Number(process.env['SEED'] ?? 11);
+const SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 
 const SHAPES: readonly (readonly [string, Shape])[] = [
   ['two words and a lock', { words: 2, spins: 1, rws: 0, cpus: [2, 3], statements: 3 }],

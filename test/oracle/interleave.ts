@@ -97,13 +97,13 @@ export function interleave(program: LitmusProgram): Interleavings {
 export function interleaveShared(program: LitmusProgram): Interleavings {
   const first = new Interleaver(program);
   first.run();
-  const steps = first.shared();
+  const circled = new Set<number>();
   for (;;) {
     try {
-      return new Interleaver(program, steps).run();
+      return new Interleaver(program, first.shared(circled)).run();
     } catch (error) {
       if (!(error instanceof Circle)) throw error;
-      steps.add(error.symbol);
+      circled.add(error.symbol);
     }
   }
 }
@@ -173,15 +173,21 @@ class Interleaver {
     };
   }
 
-  /** Symbols that several CPUs touch, one of them writing, or that some CPU waits at; and those whose access others are joined to. */
-  shared(): Set<number> {
-    const set = new Set(this.#awaited);
+  /**
+   * Symbols that several CPUs touch, one of them writing, or that some CPU waits at, in a loop (`circled`) too; and those whose access is
+   * joined by one to such a symbol.
+   */
+  shared(circled: ReadonlySet<number>): Set<number> {
+    const set = new Set([...this.#awaited, ...circled]);
     for (const [symbol, writers] of this.#writers) {
       const all = new Set([...writers, ...(this.#readers.get(symbol) ?? [])]);
       if (all.size > 1) set.add(symbol);
     }
-    for (const [head, symbols] of this.#joins) {
-      if ([...symbols].some((symbol) => set.has(symbol))) set.add(head);
+    for (let known = -1; known !== set.size; ) {
+      known = set.size;
+      for (const [head, symbols] of this.#joins) {
+        if ([...symbols].some((symbol) => set.has(symbol))) set.add(head);
+      }
     }
     return set;
   }
@@ -469,7 +475,7 @@ class Interleaver {
 
 /** With store buffers: locked instructions, fences, and all that the kernel does but loads wait until the own buffer is empty. */
 function drains(op: number): boolean {
-  if (op === ops.OP_USER_EXCHANGE || op === ops.OP_USER_FENCE) return true;
+  if (op === ops.OP_USER_EXCHANGE || op === ops.OP_USER_FENCE || op === ops.OP_ATOMIC) return true;
   if (op === ops.OP_LOAD64 || op === ops.OP_LOAD32 || op === ops.OP_AWAIT64 || op === ops.OP_AWAIT32) return false;
   return op >= ops.OP_STORE64 && op <= ops.OP_DOWNGRADE;
 }
