@@ -67,6 +67,7 @@ import { Interrupts } from "./interrupt";
 import { Mm } from "./mm/mm";
 import { Point } from "./point";
 import { Space } from "./space";
+import { StoreBuffer } from "./storebuffer";
 import { Silent, Tlb } from "./tlb";
 import { AGAIN, Walk } from "./walk";
 import { Walker } from "./walker";
@@ -257,5 +258,6 @@ export abstract class Access {
     const p = cpu + CPU_IN_FLIGHT;
     const seen = Shared.load<u32>(p);
     if ((seen & 1) != 0) Shared.awaitChange<u32>(p, seen);
+    StoreBuffer.settle(cpu);
   }
 }

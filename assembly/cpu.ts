@@ -40,6 +40,7 @@ import { Interrupts } from "./interrupt";
 import { Invalidation } from "./invalidation";
 import { Asids, Pcid } from "./mm/asid";
 import { Mm } from "./mm/mm";
+import { StoreBuffer } from "./storebuffer";
 import { Silent, Tlb } from "./tlb";
 import { Walker } from "./walker";
 
@@ -181,6 +182,7 @@ export abstract class Cpu {
    * what came until now gets one.
    */
   static leaveUser(cpu: usize): void {
+    StoreBuffer.drain(cpu);
     Shared.store<u32>(cpu + CPU_MODE, MODE_KERNEL);
     Cpu.takeInterrupts(cpu);
   }

@@ -44,6 +44,7 @@ import { Count } from "./assoc";
 import { Shared } from "./atomic";
 import { Invalidation } from "./invalidation";
 import { Mm } from "./mm/mm";
+import { StoreBuffer } from "./storebuffer";
 import { Walker } from "./walker";
 
 export abstract class Interrupts {
@@ -90,6 +91,7 @@ export abstract class Interrupts {
 
   /** Answers all that is pending. The agent that runs `cpu` calls, between two accesses. */
   static take(cpu: usize): void {
+    StoreBuffer.drain(cpu);
     for (let pending = Shared.exchange<u64>(cpu + CPU_PENDING, 0); pending != 0; pending &= pending - 1) {
       Interrupts.respond(cpu, Interrupts.slot(cpu, <u32>ctz(pending)));
     }

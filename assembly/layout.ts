@@ -328,6 +328,7 @@ export const CPU_GENERATION = 24; // u64   up to which of that mm's flushes the 
 export const CPU_PREFETCH = 32; //   u64   HW_SPECULATE: the page that it goes for; 0: that of the access to come
 export const CPU_POLICY = 40; //     u32   HANDLER_* of its faults
 export const CPU_SHOOT = 44; //      u32   SHOOT_* of the flushes that they make
+export const CPU_BUFFER = 48; //     u32   explore: BUFFER_*, where its user stores wait; 0: they are visible at once
 export const CPU_MODE = 64; //       u32   MODE_*
 export const CPU_LAZY = 68; //       u32   1: it runs a kernel thread and keeps the mm for later (is_lazy)
 export const CPU_IN_FLIGHT = 72; //  u32   HW_BROADCAST: odd while an access may have been translated and is not performed
@@ -827,6 +828,20 @@ export const MAPPING_EVERY_PTE = 0x4000; //  judges entries that are not present
 export const MAPPING_ATOMIC = 0x8000; //     entries change by one atomic instead of the transaction
 export const MAPPING_SETTLED = 0x10000; //   SCAN_SETTLED
 
+// ---- Store buffers (storebuffer.ts): in HEAP, for a CPU of the explore build -----------------------------------------------
+
+export const BUFFER_COUNT = 0; //   u32   stores that wait
+export const BUFFER_OWED = 4; //    u32   how many of them, the oldest, somebody waits for
+export const BUFFER_ENTRIES = 8; // BUFFER_ENTRY_BYTES each, the oldest first; behind the last one zeros
+export const BUFFER_STORES = 6; //  most stores that wait
+export const BUFFER_BYTES = 152;
+
+export const BUFFERED_VALUE = 0; // u64
+export const BUFFERED_WORD = 8; //  u32   linear address
+export const BUFFERED_GHOST = 12; // u32  GHOST_* of the page, 0: none
+export const BUFFERED_MM = 16; //   u32   the mm through which the address was translated
+export const BUFFER_ENTRY_BYTES = 24;
+
 // ---- Litmus programs (litmus/): a block for each CPU of an instance of a scenario, and one for the instance -------------
 
 export const LITMUS_PC = 0; //        u32   place of the instruction that is being made
@@ -894,4 +909,6 @@ export const POINT_WRITE_LOCK = 6;
 export const POINT_CHANGE = 7; //      has read the u32, which did not do: not runnable until it differs from what it is now
 export const POINT_CHANGE_WIDE = 8; // as that, for a u64
 export const POINT_ATOMIC = 9; //      several accesses follow that are one step: each is told of, with POINT_JOINED
+export const POINT_EMPTY = 10; //   waits until the u32 is 0: not runnable before
+export const POINT_FILLED = 11; //  waits until the u32 is not 0, and then writes it
 export const POINT_JOINED = 0x100; //  beside a kind: the access is part of the step that runs, and only told of

@@ -39,6 +39,12 @@ export abstract class Point {
     if (BUILD != BUILD_RELEASE) joined = on;
   }
 
+  /** Do accesses belong to the step that runs? */
+  @inline
+  static isJoined(): bool {
+    return joined;
+  }
+
   /**
    * What follows, up to `done`, is one access to the explorer, in the manner of `kind` to the word at `address`: a locked update that hardware
    * makes at once and the host does not have. The chaos build has its delays inside.

@@ -10,6 +10,7 @@ import { HELD_LOCKS, LITMUS_ENDED, LITMUS_RETRY, LITMUS_STATE, LITMUS_USER, POIN
 import { Agent } from "../agent";
 import { Cpu } from "../cpu";
 import { Point } from "../point";
+import { StoreBuffer } from "../storebuffer";
 import { Block, Code } from "./block";
 import { Calls } from "./calls";
 import { Kernel } from "./kernel";
@@ -19,6 +20,7 @@ import {
   OP_AND,
   OP_ASSERT,
   OP_ATOMIC,
+  OP_AWAIT64,
   OP_CHOOSE,
   OP_EQ,
   OP_GIVE_UP,
@@ -29,6 +31,7 @@ import {
   OP_JOINED_END,
   OP_JUMP,
   OP_LE,
+  OP_LOAD32,
   OP_LT,
   OP_MOVE,
   OP_MUL,
@@ -63,6 +66,9 @@ export abstract class Litmus {
         Litmus.flow(p, at, op);
       } else if (group == 4) User.run(p, at, op);
       else {
+        // All but loads of words, and what is no step, are locked or the kernel's.
+        if ((op > <u32>OP_LOAD32 && op < <u32>OP_AWAIT64) || (group != 2 && group != 7))
+          StoreBuffer.drain(Block.cpu(p));
         if (group == 2) Words.access(p, at, op);
         else if (group == 3) Words.lock(p, at, op);
         else if (group == 5) Kernel.flush(p, at, op);
@@ -97,6 +103,7 @@ export abstract class Litmus {
       } else if (op == OP_JOINED) Point.join(true);
       else if (op == OP_JOINED_END) Point.join(false);
       else if (op == OP_ATOMIC || op == OP_PAUSE) {
+        if (op == OP_ATOMIC) StoreBuffer.drain(Block.cpu(p));
         Point.at(p, POINT_ATOMIC);
         if (op == OP_ATOMIC) Point.join(true);
       } else if (op == OP_CHOOSE) Block.set(p, Code.d(at), Point.choose(<u32>Code.immediate(at)));

@@ -91,6 +91,7 @@ export const OP_TLB_FILL = 0x45; //      a speculative walk for a load of virtua
 export const OP_TLB_EVICT = 0x46; //     drops what the own TLB has for virtual address a
 export const OP_ENTER_USER = 0x47;
 export const OP_LEAVE_USER = 0x48;
+export const OP_DRAIN = 0x49; //         explore: lets the oldest store of the buffer at c reach memory, and comes again; else no operation
 
 // ---- mm: flushes run on the CPU that asks
 

@@ -8,6 +8,11 @@ import {
   ACCESS_READ,
   ACCESS_USER,
   ACCESS_WRITE,
+  BUFFERED_GHOST,
+  BUFFERED_MM,
+  BUFFERED_VALUE,
+  BUFFERED_WORD,
+  BUILD_EXPLORE,
   FORMAT_X86_64_LA57,
   FRAME_DATA,
   GHOST_GUARD,
@@ -26,16 +31,19 @@ import { Mm } from "../mm/mm";
 import { Point } from "../point";
 import { X86_64, X86_64_LA57 } from "../pte/x86_64";
 import { Space } from "../space";
+import { StoreBuffer } from "../storebuffer";
 import { Block, Code } from "./block";
 import {
   INVARIANT_ASID,
   INVARIANT_NOUAF,
   NO_SYMBOL,
+  OP_DRAIN,
   OP_ENTER_USER,
   OP_LEAVE_USER,
   OP_TLB_EVICT,
   OP_TLB_FILL,
   OP_USER_EXCHANGE,
+  OP_USER_FENCE,
   OP_USER_FETCH,
   OP_USER_LOAD,
   OP_USER_STORE,
@@ -57,18 +65,32 @@ export abstract class User {
     else if (op == OP_TLB_EVICT) Cpu.evict(cpu, va);
     else if (op == OP_ENTER_USER) Cpu.enterUser(cpu);
     else if (op == OP_LEAVE_USER) Cpu.leaveUser(cpu);
+    else if (op == OP_USER_FENCE) StoreBuffer.drain(cpu);
+    else if (op == OP_DRAIN && BUILD == BUILD_EXPLORE) {
+      User.release(p, <usize>Block.symbol(p, Code.c(at)));
+      return;
+    }
     Block.next(p);
   }
 
   private static access<F>(p: usize, cpu: usize, at: usize, op: u32): void {
     const va = Block.get(p, Code.a(at));
     const access = User.accessOf(op);
+    if (op == OP_USER_EXCHANGE) StoreBuffer.drain(cpu);
     const word = Cpu.translate<F>(cpu, va, access);
     if (word == 0) {
       User.fault(p, cpu, va, access);
       return;
     }
-    // DATA
+    const buffer = StoreBuffer.of(cpu);
+    if (buffer != 0 && op != OP_USER_EXCHANGE) User.buffered(p, cpu, at, op, word, buffer);
+    else User.data(p, cpu, at, op, word);
+    Block.set(p, REG_RESULT, 0);
+    Block.next(p);
+  }
+
+  /** DATA. */
+  private static data(p: usize, cpu: usize, at: usize, op: u32, word: usize): void {
     const value = Block.get(p, Code.b(at));
     if (op == OP_USER_LOAD) Block.set(p, Code.d(at), Shared.load<u64>(word));
     else if (op == OP_USER_STORE) Shared.store<u64>(word, value);
@@ -76,12 +98,41 @@ export abstract class User {
     else Shared.load<u64>(word);
     Cpu.complete(cpu);
     Point.join(true);
-    User.judge(p, cpu, word);
-    if ((access & ACCESS_WRITE) != 0 && Code.c(at) != NO_SYMBOL)
+    User.judge(p, Cpu.mm(cpu), word);
+    if ((op == OP_USER_STORE || op == OP_USER_EXCHANGE) && Code.c(at) != NO_SYMBOL)
       User.note(p, <usize>Block.symbol(p, Code.c(at)), value);
     Point.join(false);
-    Block.set(p, REG_RESULT, 0);
-    Block.next(p);
+  }
+
+  /** DATA where stores wait in a buffer: what is noted of one, is when it reaches memory (`release`). */
+  private static buffered(p: usize, cpu: usize, at: usize, op: u32, word: usize, buffer: usize): void {
+    if (op == OP_USER_STORE) {
+      const ghost = Code.c(at) == NO_SYMBOL ? 0 : <usize>Block.symbol(p, Code.c(at));
+      StoreBuffer.push(buffer, word, Block.get(p, Code.b(at)), ghost, Cpu.mm(cpu));
+      Cpu.complete(cpu);
+      return;
+    }
+    const waiting = StoreBuffer.find(buffer, word);
+    const value = Shared.quietLoad<u64>(waiting != 0 ? waiting + BUFFERED_VALUE : word);
+    if (op == OP_USER_LOAD) Block.set(p, Code.d(at), value);
+    Cpu.complete(cpu);
+    Point.join(true);
+    if (waiting == 0) User.judge(p, Cpu.mm(cpu), word);
+    Point.join(false);
+  }
+
+  /** The oldest store of a buffer reaches memory: one step, and the program is at the same place again. */
+  private static release(p: usize, buffer: usize): void {
+    const entry = StoreBuffer.awaitStore(buffer);
+    Point.join(true);
+    const word = <usize>Shared.load<u32>(entry + BUFFERED_WORD);
+    const value = Shared.load<u64>(entry + BUFFERED_VALUE);
+    const ghost = <usize>Shared.load<u32>(entry + BUFFERED_GHOST);
+    Shared.store<u64>(word, value);
+    User.judge(p, <usize>Shared.load<u32>(entry + BUFFERED_MM), word);
+    if (ghost != 0) User.note(p, ghost, value);
+    StoreBuffer.shift(buffer);
+    Point.join(false);
   }
 
   @inline
@@ -106,13 +157,13 @@ export abstract class User {
   }
 
   /** Was the frame that the access reached free, or another's? */
-  private static judge(p: usize, cpu: usize, word: usize): void {
+  private static judge(p: usize, mm: usize, word: usize): void {
     const index = Frames.indexAt(word);
     if (Shared.load<u32>(Frames.meta(index) + META_STATE) != FRAME_DATA) Block.fail(p, (<u32>1) << INVARIANT_NOUAF);
     const owners = <usize>load<u32>(p, LITMUS_OWNERS);
     if (owners == 0) return;
     const owner = <usize>Shared.load<u64>(owners + ((<usize>index) << 3));
-    if (owner != 0 && owner != Cpu.mm(cpu)) Block.fail(p, (<u32>1) << INVARIANT_ASID);
+    if (owner != 0 && owner != mm) Block.fail(p, (<u32>1) << INVARIANT_ASID);
   }
 
   private static note(p: usize, ghost: usize, value: u64): void {

@@ -16,6 +16,7 @@ export function successorsOf({ code, handler }: CpuProgram): Flow {
   const after = code.map(({ op, c = 0 }, place) => {
     if (op === ops.OP_HALT) return [];
     if (op === ops.OP_JUMP) return [c];
+    if (op === ops.OP_DRAIN) return [place, place + 1];
     if (op === ops.OP_IF_NOT || op === ops.OP_IF_ZERO) return [c, place + 1];
     if (op === ops.OP_RETRY) return accesses;
     if (op === ops.OP_GIVE_UP) return accesses.map((access) => access + 1);

@@ -101,6 +101,7 @@ const NOTHING = new Set<number>([
   ops.OP_LEAVE_LAZY,
   ops.OP_FRAME_ALLOCATE,
   ops.OP_USER_FENCE,
+  ops.OP_DRAIN,
 ]);
 
 /** Registers that an instruction writes whatever happens; of a user access none, for a fault may come first. */

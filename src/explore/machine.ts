@@ -43,6 +43,8 @@ import {
   POINT_ATOMIC,
   POINT_CHANGE,
   POINT_CHANGE_WIDE,
+  POINT_EMPTY,
+  POINT_FILLED,
   POINT_JOINED,
   POINT_LOAD,
   POINT_LOCK,
@@ -401,9 +403,7 @@ export class Machine implements LitmusHost {
 
   /** Would the CPU wait here, for a word that nobody else is known to write? */
   #waits(address: number, kind: number): boolean {
-    if (kind === POINT_CHANGE || kind === POINT_CHANGE_WIDE || kind === POINT_READ_LOCK || kind === POINT_WRITE_LOCK)
-      return true;
-    return kind === POINT_LOCK && this.u32[address >> 2] !== 0;
+    return WAITS.has(kind) || (kind === POINT_LOCK && this.u32[address >> 2] !== 0);
   }
 
   #share(granule: number): never {
@@ -466,7 +466,9 @@ function mayMakeRoom({ world, cpus }: LitmusProgram): boolean {
   return world.pages.length * asids > LITMUS_TLB_WAYS;
 }
 
+const WAITS = new Set([POINT_CHANGE, POINT_CHANGE_WIDE, POINT_READ_LOCK, POINT_WRITE_LOCK, POINT_EMPTY, POINT_FILLED]);
+
 /** Does an access of this kind write? Waiting for a word only reads it. */
 export function writesAt(kind: number): boolean {
-  return kind !== POINT_LOAD && kind !== POINT_CHANGE && kind !== POINT_CHANGE_WIDE;
+  return kind !== POINT_LOAD && kind !== POINT_CHANGE && kind !== POINT_CHANGE_WIDE && kind !== POINT_EMPTY;
 }

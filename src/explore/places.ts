@@ -7,6 +7,9 @@ import {
   AGENT_BYTES,
   AGENT_EPOCH,
   AGENTS,
+  BUFFER_BYTES,
+  BUFFER_COUNT,
+  BUFFER_OWED,
   CONTROL,
   CONTROL_ASLEEP,
   CONTROL_BAD_FREE,
@@ -23,6 +26,7 @@ import {
   CONTROL_RCU_TAIL,
   CONTROL_RCU_WAITING,
   CONTROL_VIRGIN,
+  CPU_BUFFER,
   CPU_BYTES,
   CPU_IN_FLIGHT,
   CPU_LAZY,
@@ -82,6 +86,8 @@ export type Place =
   /** What CPU `sender` asks of CPU `cpu`. */
   | { readonly of: 'request'; readonly cpu: number; readonly sender: number; readonly field: string }
   | { readonly of: 'tlb'; readonly cpu: number; readonly field: string }
+  /** The stores of CPU `cpu` that wait. */
+  | { readonly of: 'buffer'; readonly cpu: number; readonly field: string }
   | { readonly of: 'agent'; readonly cpu: number; readonly field: string }
   /** What all share: allocator, grace periods. */
   | { readonly of: 'kernel'; readonly field: string };
@@ -150,6 +156,12 @@ function spansOf(machine: Machine): readonly Span[] {
       cpu: n,
       sender: Math.floor(offset / REQUEST_BYTES),
       field: fieldAt(REQUEST_FIELDS, offset % REQUEST_BYTES),
+    }));
+    const buffer = machine.view.getUint32(cpu + CPU_BUFFER, true);
+    add(buffer, buffer === 0 ? 0 : BUFFER_BYTES, (offset) => ({
+      of: 'buffer',
+      cpu: n,
+      field: fieldAt(BUFFER_FIELDS, offset),
     }));
     add(cpu, CPU_BYTES, (offset) => ({ of: 'cpu', cpu: n, field: fieldAt(CPU_FIELDS, offset) }));
     add(tlb, TLB_DESCRIPTORS, (offset) => ({ of: 'tlb', cpu: n, field: plus(offset) }));
@@ -224,6 +236,7 @@ const CPU_FIELDS: Fields = {
   [CPU_IN_FLIGHT]: 'in_flight',
   [CPU_PENDING]: 'pending',
 };
+const BUFFER_FIELDS: Fields = { [BUFFER_COUNT]: 'count', [BUFFER_OWED]: 'owed' };
 const REQUEST_FIELDS: Fields = { [REQUEST_STATE]: 'state' };
 const AGENT_FIELDS: Fields = { [AGENT_EPOCH]: 'rcu' };
 const KERNEL_FIELDS: Fields = {

@@ -7,6 +7,8 @@
 import {
   POINT_CHANGE,
   POINT_CHANGE_WIDE,
+  POINT_EMPTY,
+  POINT_FILLED,
   POINT_LOCK,
   POINT_READ_LOCK,
   POINT_WRITE_LOCK,
@@ -115,11 +117,16 @@ export class Run {
     return this.stand(c).kind === 0;
   }
 
+  /** Has CPU `c` ended, or is it one that never does and waits? */
+  isOut(c: number): boolean {
+    return this.hasEnded(c) || (this.machine.cpus[c]?.program.drains !== undefined && !this.mayRun(c));
+  }
+
   /** May CPU `c` make a step now? */
   mayRun(c: number): boolean {
     const { kind, address, seen } = this.stand(c);
     if (kind === 0) return false;
-    if (c === this.#afterwards && !this.#others(c).every((other) => this.hasEnded(other))) return false;
+    if (c === this.#afterwards && !this.#others(c).every((other) => this.isOut(other))) return false;
     const at = (address >>> 3) * 2;
     const { u32 } = this.machine;
     return admits(this.machine, kind, address, seen, [u32[at] as number, u32[at + 1] as number]);
@@ -166,7 +173,7 @@ export class Run {
 
   #judge(): readonly number[] {
     if (!this.isOver) return [];
-    if (this.#stands.some(({ kind }) => kind !== 0)) return [DEADLOCK];
+    if (this.#stands.some((_, c) => !this.isOut(c))) return [DEADLOCK];
     return judgeEnd(this.machine).violated;
   }
 
@@ -221,7 +228,10 @@ export function admits(
   const word = words[half] as number;
   switch (kind) {
     case POINT_LOCK:
+    case POINT_EMPTY:
       return word === 0;
+    case POINT_FILLED:
+      return word !== 0;
     case POINT_READ_LOCK:
     case POINT_WRITE_LOCK:
       return machine.core.lockMayRun(word, kind) !== 0;

@@ -77,19 +77,23 @@ export class Search {
     let ended = true;
     for (let c = 0; c < this.#space.cpus; c++) {
       if (c === this.#afterwards) continue;
-      if (!(this.#space.locals[state[at + c] as number] as Local).done) ended = false;
+      if (!this.#isOver(state, at, c)) ended = false;
       if (this.#space.runnable(state, at, c)) set |= 1 << c;
     }
-    if (ended && this.#afterwards >= 0 && this.#space.runnable(state, at, this.#afterwards))
+    if (ended && set === 0 && this.#afterwards >= 0 && this.#space.runnable(state, at, this.#afterwards))
       set = 1 << this.#afterwards;
     return set;
   }
 
+  /** Of a state in which nobody may make a step: is that because all have ended? */
   hasEnded(state: Uint32Array, at: number): boolean {
-    for (let c = 0; c < this.#space.cpus; c++) {
-      if (!(this.#space.locals[state[at + c] as number] as Local).done) return false;
-    }
+    for (let c = 0; c < this.#space.cpus; c++) if (!this.#isOver(state, at, c)) return false;
     return true;
+  }
+
+  /** Has CPU `c` ended, or is it one that never does? */
+  #isOver(state: Uint32Array, at: number, c: number): boolean {
+    return (this.#space.locals[state[at + c] as number] as Local).done || (this.#space.endless & (1 << c)) !== 0;
   }
 
   /** Adds a state to `visited`, where it is another with other numbers beside it. */

@@ -12,6 +12,8 @@ import {
   POINT_ATOMIC,
   POINT_CHANGE,
   POINT_CHANGE_WIDE,
+  POINT_EMPTY,
+  POINT_FILLED,
   POINT_LOCK,
   POINT_READ_LOCK,
   POINT_WRITE_LOCK,
@@ -77,6 +79,8 @@ export class StateSpace {
   readonly #values: (readonly number[])[][] = [];
   readonly #valueOf: Map<string, number>[] = [];
   readonly #mayRun = new Map<string, boolean>();
+  /** The CPUs that never end (`CpuProgram.drains`), a bit each. */
+  readonly endless: number;
   /** What is in memory: numbers of values by slot, local states by CPU. */
   readonly #memory: number[] = [];
   readonly #loaded: number[] = [];
@@ -91,6 +95,10 @@ export class StateSpace {
     this.machine = machine;
     this.cpus = machine.cpus.length;
     this.width = this.cpus + MOST_SLOTS;
+    this.endless = machine.cpus.reduce(
+      (set, { program }, c) => (program.drains === undefined ? set : set | (1 << c)),
+      0,
+    );
   }
 
   /** The state in which all CPUs stand before their first step. @throws Restart */
@@ -115,7 +123,8 @@ export class StateSpace {
     if (kind < POINT_LOCK) return true;
     if (kind === POINT_CHOICE || kind === POINT_ATOMIC) return true;
     const value = state[at + this.cpus + slot] as number;
-    if (kind === POINT_LOCK) return this.#word(slot, value, local.half) === 0;
+    if (kind === POINT_LOCK || kind === POINT_EMPTY) return this.#word(slot, value, local.half) === 0;
+    if (kind === POINT_FILLED) return this.#word(slot, value, local.half) !== 0;
     if (kind === POINT_CHANGE) return this.#word(slot, value, local.half) !== local.seen;
     if (kind === POINT_CHANGE_WIDE) return value !== local.seen;
     if (kind === POINT_READ_LOCK || kind === POINT_WRITE_LOCK) return this.#lockMayRun(slot, value, local.half, kind);

@@ -16,6 +16,8 @@ import {
   POINT_ATOMIC,
   POINT_CHANGE,
   POINT_CHANGE_WIDE,
+  POINT_EMPTY,
+  POINT_FILLED,
   POINT_LOAD,
   POINT_LOCK,
   POINT_READ_LOCK,
@@ -122,10 +124,21 @@ export interface TraceAccess {
 
 /**
  * What a user access does in a step: `hit` or `miss` of the look-up in the own TLB, `walk` of the tables, `adset`: D is set, `data`: the word is
- * loaded or stored. Before it, it may `answer` a request to invalidate, and the environment do `nothing`, `evict` an entry, or `speculate`, that
+ * loaded or stored, or with a store buffer the store joins that (`buffer`), and is there when it reaches memory. Before it, it may `answer` a request to invalidate, and the environment do `nothing`, `evict` an entry, or `speculate`, that
  * is walk for an access that is not made. After a fault it may `leave` user mode for its handler.
  */
-export type Phase = 'hit' | 'miss' | 'walk' | 'adset' | 'data' | 'answer' | 'leave' | 'nothing' | 'evict' | 'speculate';
+export type Phase =
+  | 'hit'
+  | 'miss'
+  | 'walk'
+  | 'adset'
+  | 'data'
+  | 'buffer'
+  | 'answer'
+  | 'leave'
+  | 'nothing'
+  | 'evict'
+  | 'speculate';
 
 export interface Fault {
   readonly page: string;
@@ -226,7 +239,7 @@ export class Tracer {
   trace(): Trace {
     const run = this.#run;
     const { cpus } = run.machine;
-    const stuck = run.isOver ? [...cpus.keys()].filter((c) => !run.hasEnded(c) && c !== run.afterwards) : [];
+    const stuck = run.isOver ? [...cpus.keys()].filter((c) => !run.isOut(c) && c !== run.afterwards) : [];
     const last = this.#steps.at(-1)?.violated.map(({ invariant }) => invariant);
     const atOnce = run.atOnce.map((number) => this.#nameOf(number));
     return {
@@ -322,6 +335,8 @@ export class Tracer {
     if (accessed.of === 'table' || (accessed.of === 'page' && accessed.field === 'pte'))
       return known ? 'adset' : 'walk';
     if (accessed.of === 'frame' && accessed.field === 'data') return 'data';
+    if (accessed.of === 'buffer' && kind !== POINT_EMPTY)
+      return isStore(cpu.program, step.from.place) ? 'buffer' : 'data';
     return undefined;
   }
 
@@ -365,6 +380,7 @@ function kindOf({ code }: CpuProgram, { kind, place }: Stand): StepKind {
     case POINT_LOAD:
       return 'load';
     case POINT_STORE:
+    case POINT_FILLED:
       return 'store';
     case POINT_LOCK:
     case POINT_READ_LOCK:
@@ -372,6 +388,7 @@ function kindOf({ code }: CpuProgram, { kind, place }: Stand): StepKind {
       return 'lock';
     case POINT_CHANGE:
     case POINT_CHANGE_WIDE:
+    case POINT_EMPTY:
       return 'wait';
     case POINT_ATOMIC: {
       const block = code.slice(

@@ -10,7 +10,16 @@ import { worldOf } from './initial.ts';
 import { Environment, Names } from './names.ts';
 import { operationsNamed } from './operations/index.ts';
 import { idOf, variantWith } from './parameters.ts';
-import type { Condition, CpuProgram, LitmusProgram, Observed, Operand, Term, Variant } from './program.ts';
+import {
+  bufferProgram,
+  type Condition,
+  type CpuProgram,
+  type LitmusProgram,
+  type Observed,
+  type Operand,
+  type Term,
+  type Variant,
+} from './program.ts';
 import { callsOf, registersOf } from './registers.ts';
 
 /** The name of the program that runs when all others have ended. */
@@ -49,6 +58,7 @@ export function compile(file: ScenarioFile, variant: Variant): LitmusProgram {
     ...program(file.afterwards.body, AFTERWARDS),
   };
 
+  const buffers = complete['memory'] === 'tso' ? buffersOf(file, symbols) : [];
   const observed: Observed[] = [];
   const observe = (location: Location): number => {
     const value = observedAt(location, cpus, names, symbols);
@@ -67,12 +77,25 @@ export function compile(file: ScenarioFile, variant: Variant): LitmusProgram {
     variant: complete,
     world: worldOf(file, names, complete),
     symbols: symbols.list,
-    cpus,
+    cpus: [...cpus, ...buffers],
     afterwards,
     invariants: context.invariants.names,
     observed,
     condition,
   };
+}
+
+/** What lets the stores of each user CPU reach memory. */
+function buffersOf({ programs }: ScenarioFile, symbols: Symbols): readonly CpuProgram[] {
+  return programs.flatMap(({ name, mode }, cpu) => {
+    if (mode !== 'user') return [];
+    return [
+      bufferProgram(name.text, cpu, symbols.number({ of: 'cpu', number: cpu, field: 'buffer' }), {
+        line: name.at.line,
+        text: 'a store reaches memory',
+      }),
+    ];
+  });
 }
 
 /** Whether `body` has registers enough, in whatever variant. */

@@ -3,6 +3,7 @@
 // Guarantees: it is plain data (structured cloning and JSON keep it, BigInts apart) and holds no address: code refers to symbols, and each
 // instance of the scenario has a table of what they stand for. Two scenarios that say the same give equal programs.
 
+import { OP_DRAIN, OP_HALT } from '../../assembly/litmus/ops_bits.ts';
 import type { DirtyMachine } from '../machine/cpu.ts';
 
 /** The values of a scenario's parameters in one variant, by name, in the order of their declaration. */
@@ -16,7 +17,7 @@ export interface LitmusProgram {
   readonly variant: Variant;
   readonly world: World;
   readonly symbols: readonly LitmusSymbol[];
-  /** One for each CPU of the scenario, in the order of its columns. */
+  /** One for each CPU of the scenario, in the order of its columns; with `memory: 'tso'` then one for the store buffer of each user CPU. */
   readonly cpus: readonly CpuProgram[];
   /** Runs on a CPU of its own when all others have ended. */
   readonly afterwards: CpuProgram | undefined;
@@ -38,6 +39,8 @@ export interface CpuProgram {
   /** The mm it has loaded when it starts. */
   readonly mm: string | undefined;
   readonly asid: number;
+  /** It is no CPU but the environment, which lets the stores in the buffer of this CPU reach memory: it never ends, and waits while there are none. */
+  readonly drains?: number;
   readonly code: readonly Instruction[];
   /** Place of the fault handler's first instruction. */
   readonly handler: number | undefined;
@@ -45,6 +48,22 @@ export interface CpuProgram {
   readonly registers: Readonly<Record<number, string>>;
   /** For each place: where in the file it comes from and how a diagram shows it; undefined: part of the one before. */
   readonly lines: readonly (SourceLine | undefined)[];
+}
+
+/** The program that drains the store buffer of CPU number `cpu`, called `name`; `symbol`: the number of the buffer's symbol. */
+export function bufferProgram(name: string, cpu: number, symbol: number, line?: SourceLine): CpuProgram {
+  return {
+    name: `${name} buffer`,
+    title: `store buffer of ${name}`,
+    mode: 'kernel',
+    mm: undefined,
+    asid: 1,
+    drains: cpu,
+    code: [{ op: OP_DRAIN, c: symbol }, { op: OP_HALT }],
+    handler: undefined,
+    registers: {},
+    lines: line === undefined ? [] : [line],
+  };
 }
 
 export interface SourceLine {
@@ -90,7 +109,7 @@ export type FrameField = 'pfn' | 'data';
 export type VmaField = 'handle' | 'lock' | 'start' | 'end' | 'flags';
 export type FileField = 'handle' | 'i_mmap_lock';
 export type FolioField = 'handle' | 'lock' | 'flags' | 'refcount' | 'mapcount';
-export type CpuField = 'handle' | 'lazy' | 'mode';
+export type CpuField = 'handle' | 'lazy' | 'mode' | 'buffer';
 
 /** The state in which a scenario begins. */
 export interface World {

@@ -6,6 +6,8 @@
 import {
   ACCESS_READ,
   ACCESS_USER,
+  BUFFER_BYTES,
+  CPU_BUFFER,
   CPU_LAZY,
   CPU_MODE,
   CR_GBPAGES,
@@ -263,7 +265,11 @@ class Builder {
     const cpu = this.#room(this.core.createCpu(n, tlb, machine) >>> 0);
     if (this.#program.world.shootdown === 'broadcast') this.core.setHardware(cpu, HW_BROADCAST, 0n);
     if (program.mm !== undefined) this.core.loadMm(cpu, need(this.#mms, program.mm, 'mm'), program.asid);
-    if (program.mode === 'user') this.core.enterUser(cpu);
+    if (program.mode === 'user') {
+      this.core.enterUser(cpu);
+      if (this.#program.world.memory === 'tso')
+        this.view.setUint32(cpu + CPU_BUFFER, this.#allocate(BUFFER_BYTES), true);
+    }
     return { block: this.#allocate(LITMUS_BYTES), cpu, tlb, program };
   }
 
@@ -316,6 +322,7 @@ class Builder {
       case 'cpu': {
         const cpu = cpus[symbol.number];
         if (cpu === undefined) throw new RangeError(`there is no CPU ${symbol.number}`);
+        if (symbol.field === 'buffer') return BigInt(this.view.getUint32(cpu.cpu + CPU_BUFFER, true));
         return BigInt(cpu.cpu + CPU_FIELDS[symbol.field]);
       }
       case 'scratch':

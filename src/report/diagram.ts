@@ -252,6 +252,7 @@ const PHASES: Readonly<Record<Phase, string>> = {
   walk: 'WALK',
   adset: 'ADSET',
   data: 'DATA',
+  buffer: 'into the buffer',
   answer: 'answers',
   leave: '',
   nothing: '',

@@ -46,6 +46,8 @@ export function placeText(place: Place, { cpus }: Naming): string {
       return `request of ${cpu(place.sender)} to ${cpu(place.cpu)}`;
     case 'tlb':
       return `${cpu(place.cpu)} TLB`;
+    case 'buffer':
+      return `${cpu(place.cpu)} buffer.${place.field}`;
     case 'agent':
       return `${cpu(place.cpu)} ${place.field}`;
     case 'kernel':

@@ -35,6 +35,9 @@ describe.each(readdirSync(FOLDER).filter((name) => name.endsWith('.litmus')))('%
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
   const { variant } = variantsOf(parsed.scenario)[0] ?? { variant: {} };
   test.each(SHOOTDOWNS)('%s', async (shootdown) => check(compile(parsed.scenario, { ...variant, shootdown })), 120_000);
+  test.each(SHOOTDOWNS)('%s, with store buffers', async (shootdown) => {
+    await check(compile(parsed.scenario, { ...variant, shootdown, memory: 'tso' }));
+  });
 });
 
 describe.each(SHOOTDOWNS)('programs by hand, %s', (shootdown) => {

@@ -34,6 +34,7 @@ const ASSEMBLY = [
   'mm/',
   'dirty',
   'invalidation',
+  'storebuffer',
   'walker',
   'interrupt',
   'access',
