@@ -24,6 +24,7 @@ import { Frames } from "../frame";
 import { Folio } from "../mm/folio";
 import { Notifiers } from "../mm/notifier";
 import { Page } from "../mm/page";
+import { SwapArea } from "../mm/swap";
 import { Vma } from "../mm/vma";
 import { ZeroPage } from "../mm/zero";
 import { Entry } from "../pte/entry";
@@ -46,8 +47,10 @@ export abstract class CowFault {
       if (!installed) Folio.put(copy);
     } else if (inPtl) Vmf.unlockPte(vmf);
     if (old != 0) {
-      // free_swap_cache() is left to reclaim.
-      if (installed) Folio.put(old);
+      if (installed) {
+        SwapArea.freeCacheOf(old);
+        Folio.put(old);
+      }
       Folio.put(old);
     }
     return copy == 0 ? VM_FAULT_OOM : 0;

@@ -43,7 +43,9 @@ import {
   SHOOT_ELIDE_FULLMM,
 } from "../layout";
 import { Frames, NO_FRAME } from "../frame";
+import { Folio } from "../mm/folio";
 import { Mm } from "../mm/mm";
+import { SwapArea } from "../mm/swap";
 import { Rcu } from "../rcu";
 import { Space } from "../space";
 import { Shootdown } from "./shootdown";
@@ -194,12 +196,12 @@ export abstract class Gather {
   private static freePages(tlb: usize): void {
     let freed = load<u32>(tlb, GATHER_FREED);
     const used = load<u32>(tlb, GATHER_LOCAL_USED);
-    for (let n: u32 = 0; n < used; ++n) Frames.put(load<u32>(tlb + ((<usize>n) << 2), GATHER_LOCAL));
+    for (let n: u32 = 0; n < used; ++n) Gather.freePage(load<u32>(tlb + ((<usize>n) << 2), GATHER_LOCAL));
     freed += used;
     for (let last = load<u32>(tlb, GATHER_LAST_BATCH); last != 0; ) {
       const batch = Frames.address(last - 1);
       const count = load<u32>(batch, BATCH_USED);
-      for (let n: u32 = 0; n < count; ++n) Frames.put(<u32>load<u64>(batch + ((<usize>n) << 3), BATCH_PAGES));
+      for (let n: u32 = 0; n < count; ++n) Gather.freePage(<u32>load<u64>(batch + ((<usize>n) << 3), BATCH_PAGES));
       freed += count;
       const before = load<u32>(batch);
       Frames.put(last - 1);
@@ -209,6 +211,15 @@ export abstract class Gather {
     store<u32>(tlb, 0, GATHER_LAST_BATCH);
     store<u32>(tlb, 0, GATHER_BATCH_COUNT);
     store<u32>(tlb, freed, GATHER_FREED);
+  }
+
+  /** free_pages_and_swap_cache(), of one page. */
+  private static freePage(index: u32): void {
+    if (SwapArea.slots() != 0) {
+      const folio = Folio.normal(Frames.physical(index));
+      if (folio != 0) SwapArea.freeCacheOf(folio);
+    }
+    Frames.put(index);
   }
 
   private static freeTables(tlb: usize): void {

@@ -153,6 +153,16 @@ export abstract class SwapArea {
     return true;
   }
 
+  /**
+   * free_swap_cache(): a folio that no entry maps any more leaves the swap cache, if no entry refers to its slot either, unless somebody has it locked
+   * (who reclaims it finds it then). Of who has a reference, and gives it up next.
+   */
+  static freeCacheOf(folio: usize): void {
+    if (!Folio.test(folio, PG_SWAPCACHE) || Folio.mapcount(folio) != 0 || !Folio.tryLock(folio)) return;
+    SwapArea.freeSwap(folio);
+    Folio.unlock(folio);
+  }
+
   /** free_swap_and_cache(): an entry goes; if it was the last one, the cached page does too, unless somebody has it locked. */
   static freeAndCache(slot: u32): void {
     SwapArea.free(slot);
