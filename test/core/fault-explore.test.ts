@@ -3,43 +3,12 @@
 
 import { describe, expect, test } from 'vitest';
 import { layout } from '../support/core.ts';
-import { PAGE, PRIVATE, RW, Scene, SHARED } from '../support/mm.ts';
-import { type Cpu, type ExploreRig, interleaveBounded, makeExploreRig } from '../support/stepper.ts';
+import { makeStage, type Stage } from '../support/kernelstage.ts';
+import { PAGE, PRIVATE, RW, SHARED } from '../support/mm.ts';
+import { type Cpu, type ExploreRig, interleaveBounded } from '../support/stepper.ts';
 
 const VA = 0x400000n;
-const WORDS = 2;
 const { DONE, PG_ANON_EXCLUSIVE } = layout;
-
-interface Stage {
-  rig: ExploreRig;
-  scene: Scene;
-  mm: number;
-  /** Puts all of memory back as it was when this was made. */
-  reset: () => void;
-  save: () => void;
-}
-
-async function makeStage(): Promise<Stage> {
-  const rig = await makeExploreRig({ frames: 24, heapBytes: 1 << 18 });
-  rig.core.setPageWords(WORDS);
-  const scene = Scene.over(rig);
-  let saved = new Uint8Array();
-  const regions: [number, number][] = [
-    [layout.CONTROL, layout.AGENTS],
-    [layout.HEAP, rig.ram + 24 * layout.FRAME_BYTES],
-  ];
-  const save = () => {
-    saved = new Uint8Array(regions.flatMap(([from, to]) => [...rig.bytes.subarray(from, to)]));
-  };
-  const reset = () => {
-    let at = 0;
-    for (const [from, to] of regions) {
-      rig.bytes.set(saved.subarray(at, at + to - from), from);
-      at += to - from;
-    }
-  };
-  return { rig, scene, mm: scene.mm(), reset, save };
-}
 
 const pfnOf = (pte: bigint) => Number((pte >> 12n) & 0xffffffffffn);
 const wordOf = ({ rig }: Stage, pfn: number, n: number) =>

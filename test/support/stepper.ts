@@ -299,6 +299,9 @@ class Snapshots {
   }
 }
 
+/** A CPU that makes more steps than this in a row looks again and again for what another has to do (folio_try_get() of a frozen folio): that one goes on. */
+const LONGEST_RUN = 400;
+
 /**
  * As `interleave`, but only schedules with at most `most` preemptions: switches away from a CPU that could have gone on. Most races need two or
  * three (Musuvathi and Qadeer, PLDI 2007), and calls of a hundred steps have too many schedules otherwise. Makes no choices of the environment.
@@ -313,18 +316,21 @@ export function interleaveBounded(
     const cpus = make();
     const taken: number[] = [];
     const options: number[][] = [];
-    let [current, left] = [-1, most];
+    let [current, left, run] = [-1, most, 0];
     for (;;) {
       const runnable = cpus.map((_, n) => n).filter((n) => cpus[n]?.runnable);
       if (runnable.length === 0) break;
+      if (run > LONGEST_RUN && runnable.length > 1) runnable.splice(runnable.indexOf(current), 1);
       const goesOn = runnable.includes(current);
       const open = goesOn ? [current, ...(left > 0 ? runnable.filter((n) => n !== current) : [])] : runnable;
       const option = prefix[taken.length] ?? (open[0] as number);
       if (goesOn && option !== current) left--;
       options.push(open);
       taken.push(option);
+      run = option === current ? run + 1 : 0;
       current = option;
       cpus[option]?.step();
+      if (taken.length > MOST_POINTS) throw new Error(`no end after ${taken.slice(0, 200).join('')}`);
     }
     const schedule = taken.join('');
     if (cpus.some((cpu) => !cpu.done)) throw new Error(`deadlock after ${schedule}`);
