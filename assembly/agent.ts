@@ -105,6 +105,11 @@ export abstract class Agent {
     }
   }
 
+  /** Of the locks it holds none is noted any more: what they guarded was set up anew. */
+  static forgetLocks(): void {
+    memory.fill(block + AGENT_LOCKS, 0, HELD_LOCKS * 4);
+  }
+
   /** This agent queues for a lock; 0: it does so no longer. The explorer knows who is suspended where. */
   @inline
   static noteWait(note: u32): void {

@@ -52,6 +52,8 @@ import { Reclaim } from "./kernel/reclaim";
 import { Transfer } from "./kernel/transfer";
 import { Userfaultfd } from "./kernel/userfaultfd";
 import { Lister } from "./list";
+import { Arena } from "./litmus/arena";
+import { Island } from "./litmus/island";
 import { Litmus } from "./litmus/machine";
 import { Loads } from "./loads";
 import { Broken } from "./lock/broken";
@@ -1186,6 +1188,26 @@ export function putMm(cpu: usize, mm: usize, path: usize, options: u32): bool {
 /** Runs the program of the CPU whose block (LITMUS_*) is `p` to its end. */
 export function runLitmus(p: usize): void {
   Litmus.run(p);
+}
+
+/** An island with `frames` frames; 0 if there is no room. */
+export function createIsland(frames: u32): usize {
+  return Island.create(frames);
+}
+
+/** CPUs and frames are those of `island` from here on, for this instance of the core; 0: those of the memory. */
+export function enterIsland(island: usize): void {
+  Island.enter(island);
+}
+
+/** Keeps the state of an instance (RECORD_*), to which each round goes back. */
+export function saveInstance(record: usize): void {
+  Arena.save(record);
+}
+
+/** Runs rounds of an arena as racer `n`, until its ARENA_STOP is set: returns then. */
+export function race(arena: usize, n: u32): void {
+  Arena.race(arena, n);
 }
 
 // ---- pte/entry.ts: by linear address of the entry

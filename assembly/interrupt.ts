@@ -14,6 +14,7 @@
 //   wrong to: but when it then skips 3 as old, the rest stays. So it drops all, and is current to what it read.
 
 import {
+  BUILD_EXPLORE,
   CPU_ASID,
   CPU_AVOIDED,
   CPU_FULL,
@@ -22,9 +23,11 @@ import {
   CPU_INTERRUPTS,
   CPU_LAZY,
   CPU_MM,
+  CPU_MODE,
   CPU_PARTIAL,
   CPU_PENDING,
   CPU_REQUESTS,
+  MODE_USER,
   REQUEST_ALL,
   REQUEST_BYTES,
   REQUEST_EARLY,
@@ -47,7 +50,25 @@ import { Mm } from "./mm/mm";
 import { StoreBuffer } from "./storebuffer";
 import { Walker } from "./walker";
 
+/** CPUs that this instance runs in turns, u32 each, and how many: they answer while one of them waits. */
+let crowd: usize = 0;
+let crowded: u32 = 0;
+
 export abstract class Interrupts {
+  /** The `count` CPUs whose addresses stand at `cpus` are run by this instance, one at a time between two instructions (litmus/crowd.ts). */
+  static gather(cpus: usize, count: u32): void {
+    crowd = cpus;
+    crowded = count;
+  }
+
+  /** Has the CPUs of this instance that stand between two accesses in user mode answer. */
+  static answerForOthers(): void {
+    for (let n: u32 = 0; n < crowded; ++n) {
+      const cpu = <usize>load<u32>(crowd + ((<usize>n) << 2));
+      if (Shared.load<u32>(cpu + CPU_MODE) == MODE_USER) Interrupts.poll(cpu);
+    }
+  }
+
   /**
    * Sends `cpu` a request of CPU `sender`, whose agent calls; without an mm: to come up to date with whatever it has loaded. `early` allows it
    * to acknowledge before it carries it out.
@@ -80,6 +101,10 @@ export abstract class Interrupts {
   static awaitAnswer(cpu: usize, sender: u32): void {
     const p = Interrupts.slot(cpu, sender) + REQUEST_STATE;
     let state = Shared.load<u32>(p);
+    while (BUILD != BUILD_EXPLORE && crowded > 1 && state != REQUEST_IDLE) {
+      Interrupts.answerForOthers();
+      state = Shared.load<u32>(p);
+    }
     while (state != REQUEST_IDLE) state = Shared.awaitChange<u32>(p, state);
   }
 

@@ -866,7 +866,78 @@ export const LITMUS_NOWHERE = 0x7fffffff;
 export const GHOST_LAST = 0; //    u64   what was stored to the page last
 export const GHOST_GUARD = 8; //   u64   invariants that a store to it violates now, a bit each
 export const GHOST_STORED = 16; // u64   1 once something was stored to it
-export const GHOST_BYTES = 24;
+export const GHOST_SHARED = 24; // u32   1: several CPUs store to it, so under threads a store and its note are made under a lock,
+export const GHOST_LOCK = 28; //   u32   which this is: 1 while it is taken
+export const GHOST_BYTES = 32;
+
+// ---- Islands (litmus/island.ts): what an instance of a scenario has of its own where a memory has one for all --------------
+//
+//   cpus    where CPU n is, as at CONTROL_CPUS
+//   books   free frames and what is counted of them, laid out as from CONTROL_FREE_HEAD on
+
+export const BOOKS = CONTROL_FREE_HEAD;
+export const BOOKS_VIRGIN = CONTROL_VIRGIN - BOOKS;
+export const BOOKS_LIVE = CONTROL_LIVE - BOOKS;
+export const BOOKS_BAD_FREE = CONTROL_BAD_FREE - BOOKS;
+export const BOOKS_BAD_POISON = CONTROL_BAD_POISON - BOOKS;
+export const BOOKS_BAD_PFN = CONTROL_BAD_PFN - BOOKS;
+
+export const ISLAND_CPUS = 0;
+export const ISLAND_BOOKS = 256;
+export const ISLAND_BYTES = 448;
+
+// ---- Arenas (litmus/arena.ts): many instances of one scenario, raced by several agents -----------------------------------
+//
+//   arena      ARENA_*, the words that change while it runs on lines of their own
+//   racers     ARENA_RACERS: one for each agent that races (RACER_*)
+//   instances  ARENA_INSTANCES: a record each (RECORD_*), of ARENA_RECORD_BYTES
+
+export const ARENA_SIZE = 0; //         u32   instances
+export const ARENA_CPUS = 4; //         u32   CPUs that run programs, without `afterwards`
+export const ARENA_RACING = 8; //       u32   agents that race
+export const ARENA_INSTANCES = 12; //   u32   address of the records
+export const ARENA_RECORD_BYTES = 16; //u32
+export const ARENA_OBSERVED = 20; //    u32   values of an outcome
+export const ARENA_AFTERWARDS = 24; //  u32   1: a program runs when all others have ended
+export const ARENA_PENDING = 28; //     u32   mms whose tlb_flush_pending is judged
+export const ARENA_SEED = 32; //        u32   what the order of a round is made from
+export const ARENA_MODE = 36; //        u32   how close the agents of a round keep together: MODE_* below, 8 modes
+export const ARENA_STOP = 64; //        u32   set by who ends it: no further round begins
+export const ARENA_ARRIVED = 128; //    u32   agents at the meeting
+export const ARENA_MEETING = 192; //    u32   counts the meetings
+export const ARENA_LAST = 256; //       u32   1: the round that has begun is none, all leave
+export const ARENA_ROUNDS = 260; //     u32   rounds that were completed
+export const ARENA_RACERS = 320;
+
+export const MOST_RACERS = 8;
+export const MOST_LITMUS_CPUS = 16;
+
+export const RACER_AT = 0; //           u32   instances it has come through: it lives while this grows
+export const RACER_INSTANCE = 4; //     u32   the instance that it runs
+export const RACER_AGENTS = 8; //       u32   agents of its own: one for each CPU that it may run at a time
+export const RACER_OUTCOMES = 12; //    u32   address of its table of outcomes
+export const RACER_OVERFLOW = 16; //    u32   outcomes that found no row
+export const RACER_FIRST_AGENT = 64; // u32 × MOST_LITMUS_CPUS  its agents
+export const RACER_BLOCKS = 128; //     u32 × MOST_LITMUS_CPUS  the blocks that it runs in this round
+export const RACER_CROWD = 192; //      u32 × MOST_LITMUS_CPUS  and their CPUs
+export const RACER_BYTES = 256;
+export const ARENA_BYTES = 2368; //     ARENA_RACERS + MOST_RACERS * RACER_BYTES
+
+export const OUTCOME_ROWS = 4096; //    of the table of a racer; a power of two
+export const OUTCOME_HASH = 0; //       u64   0: the row is free
+export const OUTCOME_COUNT = 8; //      u64
+export const OUTCOME_FAILED = 16; //    u32   invariants violated, a bit each
+export const OUTCOME_SAW = 20; //       u32   instance in which it was seen first
+export const OUTCOME_VALUES = 24; //    u64 × ARENA_OBSERVED
+export const FAILED_PENDING = 30; //    bits of OUTCOME_FAILED that no program asserts: a flush is owed,
+export const FAILED_DOUBLE_FREE = 31; // a frame was freed twice
+
+export const RECORD_ISLAND = 0; //      u32
+export const RECORD_LINES = 4; //       u32   how many lines of 64 bytes change while it runs
+export const RECORD_LIST = 8; //        u32   their addresses, u32 each
+export const RECORD_SAVED = 12; //      u32   what they were at the start, one after the other
+export const RECORD_BLOCKS = 16; //     u32 × MOST_LITMUS_CPUS + 1: blocks of the CPUs (LITMUS_*), `afterwards` last
+export const RECORD_VALUES = 88; //     u32 × ARENA_OBSERVED: address of the value, bit 0 set if it has 4 bytes; then u32 × ARENA_PENDING
 
 // ---- Status of calls that change tables or frames ----------------------------------------------------------------
 

@@ -6,7 +6,16 @@
 // Instructions are spread over a function for each group: Asyncify finds its way back through all calls of a function that was
 // suspended, so few calls in each make a step cheap.
 
-import { HELD_LOCKS, LITMUS_ENDED, LITMUS_RETRY, LITMUS_STATE, LITMUS_USER, POINT_ATOMIC } from "../layout";
+import {
+  BUILD_EXPLORE,
+  HELD_LOCKS,
+  LITMUS_ENDED,
+  LITMUS_FAILED,
+  LITMUS_RETRY,
+  LITMUS_STATE,
+  LITMUS_USER,
+  POINT_ATOMIC,
+} from "../layout";
 import { Agent } from "../agent";
 import { Cpu } from "../cpu";
 import { Point } from "../point";
@@ -54,37 +63,45 @@ import { Words } from "./words";
 export abstract class Litmus {
   /** Runs the program of block `p` from its place to its end. */
   static run(p: usize): void {
-    while (true) {
-      const at = Block.instruction(p);
-      const op = Code.op(at);
-      const group = op >> 4;
-      if (group == 1) {
-        Litmus.compute(p, at, op);
-        Block.next(p);
-      } else if (group == 0) {
-        if (op == OP_HALT) break;
-        Litmus.flow(p, at, op);
-      } else if (group == 4) User.run(p, at, op);
-      else {
-        // All but loads of words, and what is no step, are locked or the kernel's.
-        if ((op > <u32>OP_LOAD32 && op < <u32>OP_AWAIT64) || (group != 2 && group != 7))
-          StoreBuffer.drain(Block.cpu(p));
-        if (group == 2) Words.access(p, at, op);
-        else if (group == 3) Words.lock(p, at, op);
-        else if (group == 5) Kernel.flush(p, at, op);
-        else if (group == 6) Kernel.frame(p, at, op);
-        else if (group == 7) Block.set(p, Code.d(at), Pte.compute(p, at));
-        else if (group == 8) Calls.run(p, at);
-        Block.next(p);
-      }
-    }
+    while (Litmus.once(p)) {}
     Litmus.end(p);
   }
 
-  private static end(p: usize): void {
+  /** Makes the instruction at the place of `p`; false if that is the end. */
+  @inline
+  static once(p: usize): bool {
+    const at = Block.instruction(p);
+    const op = Code.op(at);
+    const group = op >> 4;
+    if (group == 1) {
+      Litmus.compute(p, at, op);
+      Block.next(p);
+    } else if (group == 0) {
+      if (op == OP_HALT) return false;
+      Litmus.flow(p, at, op);
+    } else if (group == 4) User.run(p, at, op);
+    else {
+      // All but loads of words, and what is no step, are locked or the kernel's.
+      if ((op > <u32>OP_LOAD32 && op < <u32>OP_AWAIT64) || (group != 2 && group != 7)) StoreBuffer.drain(Block.cpu(p));
+      if (group == 2) Words.access(p, at, op);
+      else if (group == 3) Words.lock(p, at, op);
+      else if (group == 5) Kernel.flush(p, at, op);
+      else if (group == 6) Kernel.frame(p, at, op);
+      else if (group == 7) Block.set(p, Code.d(at), Pte.compute(p, at));
+      else if (group == 8) Calls.run(p, at);
+      Block.next(p);
+    }
+    return true;
+  }
+
+  static end(p: usize): void {
     if (load<u32>(p, LITMUS_USER) != 0) Cpu.leaveUser(Block.cpu(p));
     for (let n = 0; n < HELD_LOCKS; ++n) {
       if (Agent.heldLock(n) != 0) Block.fail(p, (<u32>1) << INVARIANT_LOCKS);
+    }
+    // The next instance that its agent runs has locks of its own.
+    if (BUILD != BUILD_EXPLORE && (load<u32>(p, LITMUS_FAILED) & ((<u32>1) << INVARIANT_LOCKS)) != 0) {
+      Agent.forgetLocks();
     }
     store<u32>(p, LITMUS_ENDED, LITMUS_STATE);
   }

@@ -17,6 +17,8 @@ import {
   FRAME_DATA,
   GHOST_GUARD,
   GHOST_LAST,
+  GHOST_LOCK,
+  GHOST_SHARED,
   GHOST_STORED,
   LITMUS_HANDLER,
   LITMUS_NOWHERE,
@@ -91,17 +93,22 @@ export abstract class User {
 
   /** DATA. */
   private static data(p: usize, cpu: usize, at: usize, op: u32, word: usize): void {
+    const c = Code.c(at);
+    const stores = op == OP_USER_STORE || op == OP_USER_EXCHANGE;
+    const ghost = !stores || c == NO_SYMBOL ? <usize>0 : <usize>Block.symbol(p, c);
+    if (BUILD != BUILD_EXPLORE && ghost != 0) User.lockGhost(ghost);
     const value = Block.get(p, Code.b(at));
     if (op == OP_USER_LOAD) Block.set(p, Code.d(at), Shared.load<u64>(word));
     else if (op == OP_USER_STORE) Shared.store<u64>(word, value);
     else if (op == OP_USER_EXCHANGE) Block.set(p, Code.d(at), Shared.exchange<u64>(word, value));
     else Shared.load<u64>(word);
-    Cpu.complete(cpu);
+    // Noted while the access is in flight: who waits for it finds the note.
     Point.join(true);
     User.judge(p, Cpu.mm(cpu), word);
-    if ((op == OP_USER_STORE || op == OP_USER_EXCHANGE) && Code.c(at) != NO_SYMBOL)
-      User.note(p, <usize>Block.symbol(p, Code.c(at)), value);
+    if (ghost != 0) User.note(p, ghost, value);
     Point.join(false);
+    if (BUILD != BUILD_EXPLORE && ghost != 0) User.unlockGhost(ghost);
+    Cpu.complete(cpu);
   }
 
   /** DATA where stores wait in a buffer: what is noted of one, is when it reaches memory (`release`). */
@@ -164,6 +171,18 @@ export abstract class User {
     if (owners == 0) return;
     const owner = <usize>Shared.load<u64>(owners + ((<usize>index) << 3));
     if (owner != 0 && owner != mm) Block.fail(p, (<u32>1) << INVARIANT_ASID);
+  }
+
+  /** Where several CPUs store to a page, the last store has to be the one that was noted last. Who holds it waits for nobody. */
+  @inline
+  private static lockGhost(ghost: usize): void {
+    if (load<u32>(ghost, GHOST_SHARED) == 0) return;
+    while (atomic.cmpxchg<u32>(ghost, 0, 1, GHOST_LOCK) != 0) {}
+  }
+
+  @inline
+  private static unlockGhost(ghost: usize): void {
+    if (load<u32>(ghost, GHOST_SHARED) != 0) atomic.store<u32>(ghost, 0, GHOST_LOCK);
   }
 
   private static note(p: usize, ghost: usize, value: u64): void {

@@ -82,6 +82,14 @@ export abstract class RwLock {
     RwLock.nameWriter(p, Agent.number());
   }
 
+  /** down_write_trylock() */
+  static tryWriteLock(p: usize): bool {
+    if (Shared.compareExchange<u32>(p, 0, WRITER) != 0) return false;
+    Agent.noteLock(p, LOCKED_WRITE);
+    RwLock.nameWriter(p, Agent.number());
+    return true;
+  }
+
   static writeUnlock(p: usize): void {
     RwLock.leave(p, 0);
     Agent.forgetLock(p, LOCKED_WRITE);

@@ -336,6 +336,10 @@ export interface CoreExports {
 
   // ---- litmus/
 
+  createIsland(frames: number): number;
+  enterIsland(island: number): void;
+  saveInstance(record: number): void;
+  race(arena: number, racer: number): void;
   runLitmus(block: number): void;
 
   // ---- pte/entry.ts: by linear address of the entry

@@ -81,7 +81,7 @@ export interface Instance {
   readonly locks: ReadonlyMap<string, number>;
   /** PFNs. */
   readonly frames: ReadonlyMap<string, number>;
-  /** Of a u64 for each frame of RAM, the mm that owns it; 0 if no frame has an owner. */
+  /** Of a u64 for each frame of RAM from PFN 0 on, the mm that owns it, there only for frames of the instance; 0 if no frame has an owner. */
   readonly owners: number;
   /** Addresses of the counts of flushes that are owed, one for each mm. */
   readonly flushPending: readonly number[];
@@ -103,12 +103,21 @@ export interface InstancePage {
   readonly ghost: number;
 }
 
+/** Frames that a program may allocate beside those that the scenario names. */
+const SPARE_OWNERS = 8;
+
 /** Ways of the one set of each CPU's TLB: more than a scenario has pages, so nothing is evicted but by choice. */
 export const LITMUS_TLB_WAYS = 8;
 
-/** @throws RangeError if there is no room, or the program names what its world does not have. */
-export function setUp(host: LitmusHost, program: LitmusProgram): Instance {
-  return new Builder(host, program).build();
+/** Where the instructions of a program's CPUs stand: all instances in a memory may share them. */
+export type SharedCode = Map<CpuProgram, number>;
+
+/**
+ * Sets an instance up; `code` holds what an earlier one wrote, and takes what this one does.
+ * @throws RangeError if there is no room, or the program names what its world does not have.
+ */
+export function setUp(host: LitmusHost, program: LitmusProgram, code: SharedCode = new Map()): Instance {
+  return new Builder(host, program, code).build();
 }
 
 /** The value of an `Observed` now. */
@@ -124,6 +133,7 @@ export function observe(host: LitmusHost, instance: Instance, what: Observed): b
 class Builder {
   readonly #host: LitmusHost;
   readonly #program: LitmusProgram;
+  readonly #code: SharedCode;
   readonly #spaces = new Map<string, number>();
   readonly #mms = new Map<string, number>();
   readonly #files = new Map<string, number>();
@@ -134,9 +144,10 @@ class Builder {
   readonly #pages = new Map<string, InstancePage>();
   #owners = 0;
 
-  constructor(host: LitmusHost, program: LitmusProgram) {
+  constructor(host: LitmusHost, program: LitmusProgram, code: SharedCode) {
     this.#host = host;
     this.#program = program;
+    this.#code = code;
   }
 
   build(): Instance {
@@ -211,9 +222,10 @@ class Builder {
       if (frame.references === 0) this.core.putFrame(pfn);
     }
     if (frames.every(({ owner }) => owner === undefined)) return;
-    // Indices of frames begin at 0 with the window, and litmus memories begin at PFN 0.
-    const most = Math.max(...this.#frames.values());
-    this.#owners = this.#allocate((most + 1) * 8);
+    // Indices of frames begin at 0 with the window, and litmus memories begin at PFN 0. Only frames of this instance are looked up.
+    const least = Math.min(...this.#frames.values());
+    const most = Math.max(...this.#frames.values()) + SPARE_OWNERS;
+    this.#owners = this.#allocate((most + 1 - least) * 8) - least * 8;
     for (const { name, owner } of frames) {
       if (owner === undefined) continue;
       this.view.setBigUint64(
@@ -334,14 +346,7 @@ class Builder {
 
   /** Writes the code and the symbols of a CPU, and its block. */
   #load({ block, cpu, program }: InstanceCpu, symbols: readonly bigint[]): void {
-    const { world } = this.#program;
-    const code = this.#allocate(Math.max(1, program.code.length) * INSTRUCTION_BYTES);
-    const posted = world.invalidation === 'posted' ? BigInt(SHOOT_POSTED) : 0n;
-    for (const [place, instruction] of program.code.entries()) {
-      const flushes = instruction.op === OP_FLUSH_RANGE || instruction.op === OP_FLUSH_MM;
-      const immediate = (instruction.immediate ?? 0n) | (flushes ? posted : 0n);
-      this.#write(code + place * INSTRUCTION_BYTES, { ...instruction, immediate });
-    }
+    const code = this.#code.get(program) ?? this.#writeCode(program);
     const table = this.#allocate(Math.max(1, symbols.length) * 8);
     for (const [n, value] of symbols.entries()) {
       const symbol = this.#program.symbols[n];
@@ -354,6 +359,18 @@ class Builder {
     this.view.setUint32(block + LITMUS_HANDLER, program.handler ?? LITMUS_NOWHERE, true);
     this.view.setUint32(block + LITMUS_OWNERS, this.#owners, true);
     this.view.setUint32(block + LITMUS_USER, program.mode === 'user' ? 1 : 0, true);
+  }
+
+  #writeCode(program: CpuProgram): number {
+    const code = this.#allocate(Math.max(1, program.code.length) * INSTRUCTION_BYTES);
+    const posted = this.#program.world.invalidation === 'posted' ? BigInt(SHOOT_POSTED) : 0n;
+    for (const [place, instruction] of program.code.entries()) {
+      const flushes = instruction.op === OP_FLUSH_RANGE || instruction.op === OP_FLUSH_MM;
+      const immediate = (instruction.immediate ?? 0n) | (flushes ? posted : 0n);
+      this.#write(code + place * INSTRUCTION_BYTES, { ...instruction, immediate });
+    }
+    this.#code.set(program, code);
+    return code;
   }
 
   #write(at: number, { op, d = 0, a = 0, b = 0, c = NO_SYMBOL, immediate = 0n }: Instruction): void {

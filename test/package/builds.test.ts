@@ -68,3 +68,10 @@ function imports(bytes: Uint8Array<ArrayBuffer>): string[] {
     .map(({ module, name, kind }) => `${module}.${name} ${kind}`)
     .sort();
 }
+
+test.each(['release', 'chaos'])('%s waits in one function, which does nothing after it', (build) => {
+  // See Shared.nap in assembly/atomic.ts.
+  const functions = readFileSync(`build/${build}.wat`, 'utf8').split(/^ \(func /m);
+  const waiting = functions.filter((text) => /memory\.atomic\.wait/.test(text));
+  expect(waiting.map((text) => /^\S+/.exec(text)?.[0])).toEqual([expect.stringContaining('Shared.nap')]);
+});

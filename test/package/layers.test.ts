@@ -53,6 +53,7 @@ const SRC = [
   'litmus/',
   'scenarios/',
   'explore/',
+  'stress/',
   'laboratory',
   'image/',
   'report/',

@@ -1,0 +1,266 @@
+// Races a scenario on real threads: rounds over many instances of it, in which every agent runs its CPUs.
+//
+// Guarantees: a round runs each instance once, from the state that was saved, and counts its outcome. No agent judges or restores an instance
+// that another runs: they meet in between. All agents of a round go through the instances in the same order, so who waits for a CPU of
+// an instance waits for somebody who comes there too. Nothing here is said to anybody before the end; whoever watches reads the words
+// of the racers, and sets ARENA_STOP.
+//
+//   racer 0            racer 1
+//   choose the order
+//   ----------------- meet ------------------
+//   instances 5 2 7 … instances 5 2 7 …         each its CPUs of the round, which change from round to round
+//   ----------------- meet ------------------
+//   judge 0 1 2 …      judge 8 9 …              a share each: `afterwards`, outcome, restore
+//
+// How close agents come to each other decides what is seen (Alglave, Maranget, Sarkar, Sewell, "Litmus: Running Tests Against Hardware",
+// TACAS 2011: synchronisation, strides, random delays), so each round has one of 8 modes: whether they wait for each other before
+// each instance, and how long each then dawdles at most.
+//
+// Outcomes are counted in a table of each racer's own: open addressing by a hash of the values and of what was violated.
+
+import {
+  ARENA_AFTERWARDS,
+  ARENA_ARRIVED,
+  ARENA_CPUS,
+  ARENA_INSTANCES,
+  ARENA_LAST,
+  ARENA_MEETING,
+  ARENA_MODE,
+  ARENA_OBSERVED,
+  ARENA_PENDING,
+  ARENA_RACERS,
+  ARENA_RACING,
+  ARENA_RECORD_BYTES,
+  ARENA_ROUNDS,
+  ARENA_SEED,
+  ARENA_SIZE,
+  ARENA_STOP,
+  BOOKS_BAD_FREE,
+  BUILD_EXPLORE,
+  CONTROL,
+  FAILED_DOUBLE_FREE,
+  FAILED_PENDING,
+  ISLAND_BOOKS,
+  LITMUS_FAILED,
+  OUTCOME_COUNT,
+  OUTCOME_FAILED,
+  OUTCOME_HASH,
+  OUTCOME_ROWS,
+  OUTCOME_SAW,
+  OUTCOME_VALUES,
+  RACER_AT,
+  RACER_BLOCKS,
+  RACER_BYTES,
+  RACER_CROWD,
+  RACER_FIRST_AGENT,
+  RACER_INSTANCE,
+  RACER_OUTCOMES,
+  RACER_OVERFLOW,
+  RECORD_BLOCKS,
+  RECORD_ISLAND,
+  RECORD_LINES,
+  RECORD_LIST,
+  RECORD_SAVED,
+  RECORD_VALUES,
+} from "../layout";
+import { Shared } from "../atomic";
+import { Random } from "../random";
+import { Crowd } from "./crowd";
+import { Island } from "./island";
+import { Litmus } from "./machine";
+
+/** How long an agent waits for the others before an instance, in loads: one of them may wait for a lock of the instance before. */
+const PATIENCE: u32 = 400;
+
+export abstract class Arena {
+  /** Runs rounds as racer `n` until ARENA_STOP is set. The instance of the core has a seed. */
+  static race(arena: usize, n: u32): void {
+    if (BUILD == BUILD_EXPLORE) return;
+    const racer = Arena.racer(arena, n);
+    while (true) {
+      if (n == 0) Arena.prepare(arena);
+      Arena.meet(arena);
+      if (load<u32>(arena, ARENA_LAST) != 0) break;
+      Arena.run(arena, racer, n);
+      Arena.meet(arena);
+      Arena.judge(arena, racer, n);
+    }
+    Island.enter(0);
+  }
+
+  /** Saves what the lines of an instance hold: its state at the start. */
+  static save(record: usize): void {
+    let saved = <usize>load<u32>(record, RECORD_SAVED);
+    const list = <usize>load<u32>(record, RECORD_LIST);
+    for (let n = load<u32>(record, RECORD_LINES); n > 0; --n, saved += 64) {
+      memory.copy(saved, <usize>load<u32>(list + ((<usize>(n - 1)) << 2)), 64);
+    }
+  }
+
+  @inline
+  private static racer(arena: usize, n: u32): usize {
+    return arena + ARENA_RACERS + <usize>n * RACER_BYTES;
+  }
+
+  @inline
+  private static record(arena: usize, n: u32): usize {
+    return <usize>load<u32>(arena, ARENA_INSTANCES) + <usize>n * <usize>load<u32>(arena, ARENA_RECORD_BYTES);
+  }
+
+  private static prepare(arena: usize): void {
+    store<u32>(arena, atomic.load<u32>(arena, ARENA_STOP), ARENA_LAST);
+    store<u32>(arena, Random.next(), ARENA_SEED);
+    store<u32>(arena, Random.below(8), ARENA_MODE);
+  }
+
+  /** Waits until all racers are here. */
+  private static meet(arena: usize): void {
+    const meeting = atomic.load<u32>(arena, ARENA_MEETING);
+    if (atomic.add<u32>(arena, 1, ARENA_ARRIVED) + 1 == load<u32>(arena, ARENA_RACING)) {
+      atomic.store<u32>(arena, 0, ARENA_ARRIVED);
+      atomic.store<u32>(arena, meeting + 1, ARENA_MEETING);
+      Shared.wake(arena + ARENA_MEETING);
+    } else {
+      let now = meeting;
+      while (now == meeting) now = Shared.awaitChange<u32>(arena + ARENA_MEETING, meeting);
+    }
+  }
+
+  // ---- run
+
+  private static run(arena: usize, racer: usize, n: u32): void {
+    const size = load<u32>(arena, ARENA_SIZE);
+    const racing = load<u32>(arena, ARENA_RACING);
+    const cpus = load<u32>(arena, ARENA_CPUS);
+    const seed = load<u32>(arena, ARENA_SEED);
+    const mode = load<u32>(arena, ARENA_MODE);
+    // Sizes are powers of two, so an odd stride meets each instance once.
+    const stride = (seed >> 16) | 1;
+    const dawdle = Arena.longest(mode >> 1);
+    const first = load<u32>(racer, RACER_AT);
+    const blocks = racer + RACER_BLOCKS;
+    for (let k: u32 = 0, i = seed; k < size; ++k, i += stride) {
+      const instance = i & (size - 1);
+      const record = Arena.record(arena, instance);
+      atomic.store<u32>(racer, instance, RACER_INSTANCE);
+      Island.enter(load<u32>(record, RECORD_ISLAND));
+      if ((mode & 1) != 0) Arena.keepUp(arena, n, racing, first + k);
+      if (dawdle != 0) Arena.linger(Random.below(dawdle));
+      let count: u32 = 0;
+      for (let c: u32 = (n + seed) % racing; c < cpus; c += racing, ++count) {
+        store<u32>(blocks + ((<usize>count) << 2), load<u32>(record + ((<usize>c) << 2), RECORD_BLOCKS));
+      }
+      if (count == 1) Litmus.run(load<u32>(blocks));
+      else if (count > 1) Crowd.run(blocks, count, racer + RACER_FIRST_AGENT, racer + RACER_CROWD);
+      atomic.store<u32>(racer, first + k + 1, RACER_AT);
+    }
+  }
+
+  /** Waits for the others to come as far, for a while. All have come through equally many when a round begins. */
+  private static keepUp(arena: usize, self: u32, racing: u32, at: u32): void {
+    for (let n: u32 = 0; n < racing; ++n) {
+      if (n == self) continue;
+      const other = Arena.racer(arena, n);
+      for (let left = PATIENCE; left > 0 && <i32>(atomic.load<u32>(other, RACER_AT) - at) < 0; --left) {}
+    }
+  }
+
+  @inline
+  private static longest(level: u32): u32 {
+    return level == 0 ? 0 : (<u32>4) << (level << 1);
+  }
+
+  @inline
+  private static linger(loads: u32): void {
+    for (let left = loads; left > 0; --left) atomic.load<u32>(CONTROL);
+  }
+
+  // ---- judge
+
+  private static judge(arena: usize, racer: usize, n: u32): void {
+    const size = load<u32>(arena, ARENA_SIZE);
+    const racing = load<u32>(arena, ARENA_RACING);
+    const cpus = load<u32>(arena, ARENA_CPUS);
+    const afterwards = load<u32>(arena, ARENA_AFTERWARDS) != 0;
+    for (let instance = (size * n) / racing; instance < (size * (n + 1)) / racing; ++instance) {
+      const record = Arena.record(arena, instance);
+      Island.enter(load<u32>(record, RECORD_ISLAND));
+      if (afterwards) Litmus.run(load<u32>(record + ((<usize>cpus) << 2), RECORD_BLOCKS));
+      const failed = Arena.failures(arena, record, cpus + (afterwards ? 1 : 0));
+      Arena.count(arena, racer, record, instance, failed);
+      Arena.restore(record);
+    }
+    if (n == 0) atomic.add<u32>(arena, 1, ARENA_ROUNDS);
+  }
+
+  private static failures(arena: usize, record: usize, blocks: u32): u32 {
+    let failed: u32 = 0;
+    for (let c: u32 = 0; c < blocks; ++c) {
+      failed |= load<u32>(<usize>load<u32>(record + ((<usize>c) << 2), RECORD_BLOCKS), LITMUS_FAILED);
+    }
+    const values = record + RECORD_VALUES;
+    const observed = load<u32>(arena, ARENA_OBSERVED);
+    for (let m: u32 = 0; m < load<u32>(arena, ARENA_PENDING); ++m) {
+      const pending = <usize>load<u32>(values + ((<usize>(observed + m)) << 2));
+      if (load<u32>(pending) != 0) failed |= (<u32>1) << FAILED_PENDING;
+    }
+    const books = <usize>load<u32>(record, RECORD_ISLAND) + ISLAND_BOOKS;
+    if (load<u32>(books + BOOKS_BAD_FREE) != 0) failed |= (<u32>1) << FAILED_DOUBLE_FREE;
+    return failed;
+  }
+
+  /** FNV-1a over words (Fowler, Noll, Vo), mixed once more at the end. */
+  private static count(arena: usize, racer: usize, record: usize, instance: u32, failed: u32): void {
+    const observed = load<u32>(arena, ARENA_OBSERVED);
+    let hash: u64 = 0xcbf29ce484222325 ^ failed;
+    for (let v: u32 = 0; v < observed; ++v) hash = (hash ^ Arena.value(record, v)) * 0x9e3779b97f4a7c15;
+    hash = (hash ^ (hash >> 29)) | 1;
+    const bytes = OUTCOME_VALUES + ((<usize>observed) << 3);
+    const table = <usize>load<u32>(racer, RACER_OUTCOMES);
+    for (let probe = <u32>(hash >> 7), left: u32 = OUTCOME_ROWS; left > 0; ++probe, --left) {
+      const row = table + <usize>(probe & (OUTCOME_ROWS - 1)) * bytes;
+      const known = load<u64>(row, OUTCOME_HASH);
+      if (known == hash && load<u32>(row, OUTCOME_FAILED) == failed && Arena.equal(record, row, observed)) {
+        atomic.store<u64>(row, load<u64>(row, OUTCOME_COUNT) + 1, OUTCOME_COUNT);
+        return;
+      }
+      if (known != 0) continue;
+      store<u32>(row, failed, OUTCOME_FAILED);
+      store<u32>(row, instance, OUTCOME_SAW);
+      for (let v: u32 = 0; v < observed; ++v) {
+        store<u64>(row + ((<usize>v) << 3), Arena.value(record, v), OUTCOME_VALUES);
+      }
+      atomic.store<u64>(row, 1, OUTCOME_COUNT);
+      // Last: who sees it sees the row.
+      atomic.store<u64>(row, hash, OUTCOME_HASH);
+      return;
+    }
+    atomic.store<u32>(racer, load<u32>(racer, RACER_OVERFLOW) + 1, RACER_OVERFLOW);
+  }
+
+  private static equal(record: usize, row: usize, observed: u32): bool {
+    for (let v: u32 = 0; v < observed; ++v) {
+      if (load<u64>(row + ((<usize>v) << 3), OUTCOME_VALUES) != Arena.value(record, v)) return false;
+    }
+    return true;
+  }
+
+  @inline
+  private static value(record: usize, v: u32): u64 {
+    const at = <usize>load<u32>(record + ((<usize>v) << 2), RECORD_VALUES);
+    return (at & 1) != 0 ? <u64>load<u32>(at - 1) : load<u64>(at);
+  }
+
+  /** Everything as at the start. */
+  private static restore(record: usize): void {
+    let saved = <usize>load<u32>(record, RECORD_SAVED);
+    const list = <usize>load<u32>(record, RECORD_LIST);
+    for (let n = load<u32>(record, RECORD_LINES); n > 0; --n, saved += 64) {
+      const line = <usize>load<u32>(list + ((<usize>(n - 1)) << 2));
+      v128.store(line, v128.load(saved));
+      v128.store(line, v128.load(saved, 16), 16);
+      v128.store(line, v128.load(saved, 32), 32);
+      v128.store(line, v128.load(saved, 48), 48);
+    }
+  }
+}

@@ -1,0 +1,379 @@
+// An arena: many instances of one variant in one memory, each on an island of its own, ready to be raced.
+//
+// Guarantees: every instance begins in the state that the variant says, and each round goes back to it: all lines of 64 bytes that may change
+// while its programs run are saved (`linesOf`, by what the core lays out; a test compares whole memories). Nothing runs here.
+
+import {
+  ARENA_AFTERWARDS,
+  ARENA_BYTES,
+  ARENA_CPUS,
+  ARENA_INSTANCES,
+  ARENA_OBSERVED,
+  ARENA_PENDING,
+  ARENA_RACERS,
+  ARENA_RACING,
+  ARENA_RECORD_BYTES,
+  ARENA_ROUNDS,
+  ARENA_SIZE,
+  ARENA_STOP,
+  ARRAY_BYTES,
+  CPU_BYTES,
+  CPU_FAULT_VA,
+  CPU_REQUESTS,
+  ENTRY_BYTES,
+  EXPLORED_BYTES,
+  GHOST_BYTES,
+  GHOST_SHARED,
+  ISLAND_BOOKS,
+  ISLAND_BYTES,
+  LITMUS_BYTES,
+  LITMUS_PC,
+  LITMUS_REGISTERS,
+  LITMUS_SCRATCH,
+  LITMUS_STATE,
+  MAPPING_BYTES,
+  META_BYTES,
+  MM_BYTES,
+  MM_SPACE,
+  MOST_LITMUS_CPUS,
+  MOST_RACERS,
+  OUTCOME_COUNT,
+  OUTCOME_FAILED,
+  OUTCOME_HASH,
+  OUTCOME_ROWS,
+  OUTCOME_VALUES,
+  RACER_AGENTS,
+  RACER_AT,
+  RACER_BYTES,
+  RACER_FIRST_AGENT,
+  RACER_INSTANCE,
+  RACER_OUTCOMES,
+  RACER_OVERFLOW,
+  RECORD_BLOCKS,
+  RECORD_ISLAND,
+  RECORD_LINES,
+  RECORD_LIST,
+  RECORD_SAVED,
+  RECORD_VALUES,
+  REQUEST_BYTES,
+  RWLOCK_BYTES,
+  SPACE_BYTES,
+  TLB_ARRAYS,
+  TLB_DESCRIPTORS,
+  TLB_HINTS_AT,
+  TLB_HINTS_MASK,
+  TLB_SERVING,
+  VMA_BYTES,
+} from '../../assembly/layout.ts';
+import { OP_CALL, OP_FRAME_ALLOCATE, OP_USER_EXCHANGE, OP_USER_STORE } from '../../assembly/litmus/ops_bits.ts';
+import type { CoreExports, CoreMemory, CoreModule } from '../core/exports.ts';
+import { createCoreMemory, instantiateCore } from '../core/instantiate.ts';
+import type { LitmusProgram, Observed } from '../litmus/program.ts';
+import {
+  type Instance,
+  type InstanceCpu,
+  LITMUS_TLB_WAYS,
+  type LitmusHost,
+  type SharedCode,
+  setUp,
+} from '../litmus/world.ts';
+import { layOut } from '../machine/layout.ts';
+
+const LINE = 64;
+/** Tables of an mm of four levels whose pages lie beside each other; frames beside those that are named or allocated. */
+const TABLES = 4;
+const SPARE_FRAMES = 4;
+
+/** An outcome as the core counted it. */
+export interface Counted {
+  readonly values: readonly bigint[];
+  /** Bits of the invariants that were violated: see FAILED_* in layout.ts. */
+  readonly failed: number;
+  readonly count: number;
+}
+
+/** Where one CPU of an instance stands. */
+export interface Standing {
+  readonly cpu: number;
+  readonly ended: boolean;
+  /** Place in its code. */
+  readonly place: number;
+}
+
+export class Arena implements LitmusHost {
+  readonly program: LitmusProgram;
+  readonly memory: CoreMemory;
+  readonly core: CoreExports;
+  readonly view: DataView;
+  /** Agents that race, each in a thread of its own. */
+  readonly racing: number;
+  /** CPUs that one of them runs at most. */
+  readonly crowd: number;
+  readonly instances: readonly Instance[];
+  readonly address: number;
+  readonly #words: Int32Array;
+
+  /**
+   * `size` instances (a power of two) of `program`, for `racing` agents.
+   * @throws RangeError if a memory for so many does not fit, or the program has more CPUs than can be raced.
+   */
+  constructor(program: LitmusProgram, module: CoreModule, size: number, racing: number) {
+    const cpus = program.cpus.length;
+    if (cpus > MOST_LITMUS_CPUS) {
+      throw new RangeError(`"${program.name}" has ${cpus} CPUs, and at most ${MOST_LITMUS_CPUS} can be raced`);
+    }
+    this.program = program;
+    this.racing = Math.min(racing, cpus, MOST_RACERS);
+    this.crowd = Math.ceil(cpus / this.racing);
+    const frames = framesOf(program);
+    const regions = layOut(size * frames * 4096, 2 ** 20 + size * heapOf(program));
+    this.memory = createCoreMemory(regions.end, true);
+    this.core = instantiateCore(module, this.memory);
+    this.view = new DataView(this.memory.buffer);
+    this.#words = new Int32Array(this.memory.buffer);
+    this.core.initialize(regions.frames, regions.ram, regions.meta, 0, regions.heap, regions.heapEnd);
+    this.core.attach(false);
+    this.address = this.#allocate(ARENA_BYTES);
+    const code: SharedCode = new Map();
+    const islands = Array.from({ length: size }, () => this.#island(frames));
+    this.instances = islands.map((island) => this.#setUp(island, code));
+    this.#arrange(islands, frames);
+    // The racers have agents of their own.
+    this.core.detach(0);
+  }
+
+  // ---- while it runs
+
+  /** No round begins any more: who races comes back. */
+  stop(): void {
+    Atomics.store(this.#words, (this.address + ARENA_STOP) >>> 2, 1);
+  }
+
+  get rounds(): number {
+    return Atomics.load(this.#words, (this.address + ARENA_ROUNDS) >>> 2) >>> 0;
+  }
+
+  get executions(): number {
+    return this.counted().reduce((sum, { count }) => sum + count, 0);
+  }
+
+  /** Something that changes as long as anybody gets on. */
+  pulse(): string {
+    const at = Array.from({ length: this.racing }, (_, n) => Atomics.load(this.#words, this.#racer(n, RACER_AT) >>> 2));
+    return [this.rounds, ...at].join();
+  }
+
+  /** The outcomes until now. Of a row that is being written, what was there before. */
+  counted(): readonly Counted[] {
+    const found = new Map<string, Counted>();
+    const { length } = this.program.observed;
+    const bytes = OUTCOME_VALUES + 8 * length;
+    for (let n = 0; n < this.racing; n++) {
+      const table = this.view.getUint32(this.#racer(n, RACER_OUTCOMES), true);
+      for (let row = table; row < table + OUTCOME_ROWS * bytes; row += bytes) {
+        if (this.view.getBigUint64(row + OUTCOME_HASH, true) === 0n) continue;
+        const values = Array.from({ length }, (_, v) => this.view.getBigUint64(row + OUTCOME_VALUES + 8 * v, true));
+        const failed = this.view.getUint32(row + OUTCOME_FAILED, true);
+        const key = [failed, ...values].join();
+        const count = Number(this.view.getBigUint64(row + OUTCOME_COUNT, true)) + (found.get(key)?.count ?? 0);
+        found.set(key, { values, failed, count });
+      }
+    }
+    return [...found.values()];
+  }
+
+  /** Executions whose outcome found no row any more. */
+  get overflow(): number {
+    let sum = 0;
+    for (let n = 0; n < this.racing; n++) sum += this.view.getUint32(this.#racer(n, RACER_OVERFLOW), true);
+    return sum;
+  }
+
+  /** Where the CPUs of the instance stand that the racers are in, those that have not ended: of use when nobody gets on. */
+  standing(): { readonly instance: Instance; readonly cpus: readonly Standing[] } {
+    const n = this.view.getUint32(this.#racer(0, RACER_INSTANCE), true);
+    const instance = this.instances[n] as Instance;
+    const cpus = this.program.cpus.map((_, cpu): Standing => {
+      const { block } = instance.cpus[cpu] as InstanceCpu;
+      return {
+        cpu,
+        ended: this.view.getUint32(block + LITMUS_STATE, true) !== 0,
+        place: this.view.getUint32(block + LITMUS_PC, true),
+      };
+    });
+    return { instance, cpus };
+  }
+
+  /** Which CPU agent `agent` ran in the round that is under way; undefined if none. */
+  cpuOfAgent(agent: number): number | undefined {
+    for (let n = 0; n < this.racing; n++) {
+      const agents = this.view.getUint32(this.#racer(n, RACER_AGENTS), true);
+      for (let a = 0; a < agents; a++) {
+        if (this.view.getUint32(this.#racer(n, RACER_FIRST_AGENT + 4 * a), true) !== agent) continue;
+        return this.program.cpus.findIndex((_, cpu) => this.#runs(n, a) === cpu);
+      }
+    }
+    return undefined;
+  }
+
+  // ---- set-up
+
+  /** The `a`th CPU that racer `n` runs in the round that is under way, as assembly/litmus/arena.ts deals them. */
+  #runs(n: number, a: number): number {
+    const seed = this.view.getUint32(this.address + 32, true);
+    return (((n + seed) >>> 0) % this.racing) + a * this.racing;
+  }
+
+  #racer(n: number, field: number): number {
+    return this.address + ARENA_RACERS + n * RACER_BYTES + field;
+  }
+
+  #island(frames: number): number {
+    const island = this.core.createIsland(frames) >>> 0;
+    if (island === 0) throw new RangeError('no room is left for an instance of the scenario');
+    return island;
+  }
+
+  #setUp(island: number, code: SharedCode): Instance {
+    this.core.enterIsland(island);
+    try {
+      const instance = setUp(this, this.program, code);
+      for (const address of sharedGhosts(this.program, instance)) this.view.setUint32(address + GHOST_SHARED, 1, true);
+      return instance;
+    } finally {
+      this.core.enterIsland(0);
+    }
+  }
+
+  #arrange(islands: readonly number[], frames: number): void {
+    const { program, address } = this;
+    const { observed } = program;
+    const pending = (this.instances[0] as Instance).flushPending.length;
+    const recordBytes = RECORD_VALUES + 4 * (observed.length + pending);
+    const records = this.#allocate(islands.length * recordBytes);
+    const set = (at: number, value: number) => this.view.setUint32(at, value, true);
+    set(address + ARENA_SIZE, islands.length);
+    set(address + ARENA_CPUS, program.cpus.length);
+    set(address + ARENA_RACING, this.racing);
+    set(address + ARENA_INSTANCES, records);
+    set(address + ARENA_RECORD_BYTES, recordBytes);
+    set(address + ARENA_OBSERVED, observed.length);
+    set(address + ARENA_PENDING, pending);
+    set(address + ARENA_AFTERWARDS, program.afterwards === undefined ? 0 : 1);
+    for (let n = 0; n < this.racing; n++) {
+      set(this.#racer(n, RACER_OUTCOMES), this.#allocate(OUTCOME_ROWS * (OUTCOME_VALUES + 8 * observed.length)));
+    }
+    for (const [n, instance] of this.instances.entries()) {
+      const record = records + n * recordBytes;
+      const lines = [...this.linesOf(instance, islands[n] as number, n * frames, frames)];
+      const list = this.#allocate(4 * lines.length);
+      for (const [k, line] of lines.entries()) set(list + 4 * k, line);
+      set(record + RECORD_ISLAND, islands[n] as number);
+      set(record + RECORD_LINES, lines.length);
+      set(record + RECORD_LIST, list);
+      set(record + RECORD_SAVED, this.#allocate(LINE * lines.length));
+      for (const [c, { block }] of instance.cpus.entries()) set(record + RECORD_BLOCKS + 4 * c, block);
+      for (const [v, what] of observed.entries()) set(record + RECORD_VALUES + 4 * v, addressOf(instance, what));
+      for (const [m, at] of instance.flushPending.entries()) {
+        set(record + RECORD_VALUES + 4 * (observed.length + m), at);
+      }
+      this.core.saveInstance(record);
+    }
+  }
+
+  /** The lines that may change while the programs of an instance run, which has frames `first` to `first + frames - 1`. */
+  linesOf(instance: Instance, island: number, first: number, frames: number): Set<number> {
+    const { world } = this.program;
+    const lines = new Set<number>();
+    const add = (start: number, bytes: number) => {
+      for (let line = start - (start % LINE); line < start + bytes; line += LINE) lines.add(line);
+    };
+    add(island + ISLAND_BOOKS, ISLAND_BYTES - ISLAND_BOOKS);
+    const calls = instance.program.cpus.some(({ code }) => code.some(({ op }) => op === OP_CALL));
+    const hasMm = world.mms.length > 0;
+    for (const { block, cpu, tlb } of instance.cpus) {
+      add(block, calls ? LITMUS_BYTES : LITMUS_SCRATCH);
+      if (!hasMm) {
+        add(cpu, LINE * 3);
+        continue;
+      }
+      add(cpu, CPU_REQUESTS + REQUEST_BYTES * instance.cpus.length);
+      add(cpu + CPU_FAULT_VA, CPU_BYTES - CPU_FAULT_VA);
+      if (tlb === 0) continue;
+      // The ways are hints, right or wrong.
+      const entries = this.#u32(tlb + TLB_HINTS_AT) + this.#u32(tlb + TLB_HINTS_MASK) + 4;
+      add(tlb, TLB_SERVING);
+      add(tlb + TLB_DESCRIPTORS, this.#u32(tlb + TLB_ARRAYS) * ARRAY_BYTES);
+      add(entries, LITMUS_TLB_WAYS * ENTRY_BYTES);
+    }
+    for (const mm of instance.mms.values()) {
+      add(mm, MM_BYTES);
+      add(this.#u32(mm + MM_SPACE), SPACE_BYTES);
+    }
+    for (const file of instance.files.values()) add(file, MAPPING_BYTES);
+    for (const vma of instance.vmas.values()) add(vma, VMA_BYTES);
+    for (const word of instance.words.values()) add(word, 8);
+    for (const lock of instance.locks.values()) add(lock, RWLOCK_BYTES);
+    for (const { ghost, slot } of instance.pages.values()) {
+      add(ghost, GHOST_BYTES);
+      add(slot, 8);
+    }
+    if (instance.owners !== 0) add(instance.owners + first * 8, frames * 8);
+    add(this.core.frameMeta(first) >>> 0, frames * META_BYTES);
+    for (let pfn = first; pfn < first + frames; pfn++) add(this.core.frameAddress(pfn) >>> 0, EXPLORED_BYTES);
+    return lines;
+  }
+
+  #u32(address: number): number {
+    return this.view.getUint32(address, true);
+  }
+
+  #allocate(bytes: number): number {
+    const address = this.core.heapAllocate(Math.max(LINE, bytes)) >>> 0;
+    if (address === 0) throw new RangeError('no heap is left for the instances of the scenario');
+    new Uint8Array(this.memory.buffer, address, bytes).fill(0);
+    return address;
+  }
+}
+
+/** Where the value of an `Observed` stands, plus 1 if it has 4 bytes. */
+function addressOf(instance: Instance, what: Observed): number {
+  if (what.of === 'register') {
+    return (instance.cpus[what.cpu] as InstanceCpu).block + LITMUS_REGISTERS + what.register * 8;
+  }
+  return Number(instance.symbols[what.symbol]) + (what.bytes === 4 ? 1 : 0);
+}
+
+/** The ghost records of the pages that several CPUs store to. */
+function sharedGhosts(program: LitmusProgram, instance: Instance): number[] {
+  const stored = program.cpus.map(
+    ({ code }) =>
+      new Set(
+        code.flatMap(({ op, c }) => ((op === OP_USER_STORE || op === OP_USER_EXCHANGE) && c !== undefined ? [c] : [])),
+      ),
+  );
+  return program.symbols.flatMap((symbol, n) => {
+    const writers = stored.filter((symbols) => symbols.has(n)).length;
+    const page = symbol.of === 'page' && symbol.field === 'last' ? instance.pages.get(symbol.name) : undefined;
+    return writers > 1 && page !== undefined ? [page.ghost] : [];
+  });
+}
+
+/** Frames of an island: a multiple of the metadata in a line, so that islands share none. */
+function framesOf({ world, cpus, afterwards }: LitmusProgram): number {
+  const programs = afterwards === undefined ? cpus : [...cpus, afterwards];
+  const allocations = programs.flatMap(({ code }) => code.filter(({ op }) => op === OP_FRAME_ALLOCATE)).length;
+  const frames = world.mms.length * TABLES + world.frames.length + allocations + SPARE_FRAMES;
+  const row = LINE / META_BYTES;
+  return Math.ceil(frames / row) * row;
+}
+
+/** Bytes of heap that an instance takes, and no less. */
+function heapOf({ world, cpus, afterwards, observed, symbols }: LitmusProgram): number {
+  const running = cpus.length + (afterwards === undefined ? 0 : 1);
+  const each = LITMUS_BYTES + CPU_BYTES + 8192 + 8 * symbols.length;
+  const things = world.mms.length + world.files.length + world.vmas.length + world.pages.length;
+  const small = (things * 2 + world.words.length + world.locks.length + 4) * 256;
+  const saved = (running * 32 + things * 8 + world.frames.length + 32) * (LINE + 4);
+  return running * each + small + saved + ISLAND_BYTES + 4 * observed.length + 1024;
+}
