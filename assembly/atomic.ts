@@ -27,6 +27,9 @@ import { Point } from "./point";
 /** Longer than the 10 µs a wake-up takes: below that, one sleep makes every later hand-over sleep too. */
 const SPINS = 20000;
 
+/** Longest sleep: then a thread looks at its word again. */
+const NAP_NS: i64 = 5000000;
+
 /** May the thread of this instance sleep? The main thread of a page may not. */
 let sleeps: bool = false;
 
@@ -151,7 +154,7 @@ export abstract class Shared {
     while (true) {
       if (sleeps) {
         atomic.add<u32>(asleep, 1);
-        atomic.wait<T>(p, seen, -1);
+        Shared.nap(p, <u64>seen, sizeof<T>() == 8);
         atomic.sub<u32>(asleep, 1);
       }
       const value = atomic.load<T>(p);
@@ -159,6 +162,20 @@ export abstract class Shared {
       if (note != 0) atomic.store<u32>(note, 0);
       return value;
     }
+  }
+
+  /**
+   * Sleeps while the u32 (`wide`: u64) at `p` is `seen`, until somebody notifies or for a while.
+   *
+   * A function of its own that does nothing after the wait: in code of V8's baseline compiler (11.3, Node 20.20) a local variable that lives
+   * across memory.atomic.wait had another value after it, so a thread that slept in its first function compared with a wrong word for
+   * ever. That it calls itself is what keeps the optimiser from inlining it.
+   */
+  static nap(p: usize, seen: u64, wide: bool, drowsy: i32 = 1): void {
+    if (wide ? atomic.load<u64>(p) != seen : atomic.load<u32>(p) != <u32>seen) return;
+    if (drowsy > 0) Shared.nap(p, seen, wide, drowsy - 1);
+    else if (wide) atomic.wait<i64>(p, <i64>seen, NAP_NS);
+    else atomic.wait<i32>(p, <i32>seen, NAP_NS);
   }
 
   /** The count of those who sleep on this word, and on others that share it. */

@@ -31,7 +31,6 @@ import {
 const LONGEST: u32 = 8;
 /** Turns in a row that came to nothing, after which the thread sleeps for a moment. */
 const PATIENCE: u32 = 2000;
-const MOMENT_NS: i64 = 50000;
 
 export abstract class Crowd {
   /**
@@ -54,7 +53,7 @@ export abstract class Crowd {
       if (turn != STUCK) idle = 0;
       else if (++idle > PATIENCE) {
         Interrupts.answerForOthers();
-        if (Agent.mayBlock()) atomic.wait<i32>(CONTROL, load<i32>(CONTROL), MOMENT_NS);
+        if (Agent.mayBlock()) Shared.nap(CONTROL, load<u32>(CONTROL), false);
       }
     }
     Interrupts.gather(0, 0);

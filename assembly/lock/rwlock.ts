@@ -199,7 +199,7 @@ export abstract class RwLock {
   @inline
   private static pause(p: usize, state: u32, spins: i32): i32 {
     if (BUILD == BUILD_EXPLORE || spins > 0) return spins - 1;
-    if (Agent.mayBlock()) atomic.wait<i32>(p, <i32>state, -1);
+    if (Agent.mayBlock()) Shared.nap(p, state, false);
     return 0;
   }
 

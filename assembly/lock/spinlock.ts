@@ -61,7 +61,7 @@ export abstract class Spinlock {
       }
       const marked = holder | LOCK_SLEEPERS;
       if (holder != marked && atomic.cmpxchg<u32>(p, holder, marked) != holder) continue;
-      if (Agent.mayBlock()) atomic.wait<i32>(p, <i32>marked, -1);
+      if (Agent.mayBlock()) Shared.nap(p, marked, false);
     }
   }
 
