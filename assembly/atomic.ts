@@ -165,17 +165,17 @@ export abstract class Shared {
   }
 
   /**
-   * Sleeps while the u32 (`wide`: u64) at `p` is `seen`, until somebody notifies or for a while.
+   * Sleeps while the u32 (`wide`: u64) at `p` is `seen`, until somebody notifies, or for `ns` nanoseconds.
    *
    * A function of its own that does nothing after the wait: in code of V8's baseline compiler (11.3, Node 20.20) a local variable that lives
    * across memory.atomic.wait had another value after it, so a thread that slept in its first function compared with a wrong word for
    * ever. That it calls itself is what keeps the optimiser from inlining it.
    */
-  static nap(p: usize, seen: u64, wide: bool, drowsy: i32 = 1): void {
+  static nap(p: usize, seen: u64, wide: bool, ns: i64 = NAP_NS, drowsy: i32 = 1): void {
     if (wide ? atomic.load<u64>(p) != seen : atomic.load<u32>(p) != <u32>seen) return;
-    if (drowsy > 0) Shared.nap(p, seen, wide, drowsy - 1);
-    else if (wide) atomic.wait<i64>(p, <i64>seen, NAP_NS);
-    else atomic.wait<i32>(p, <i32>seen, NAP_NS);
+    if (drowsy > 0) Shared.nap(p, seen, wide, ns, drowsy - 1);
+    else if (wide) atomic.wait<i64>(p, <i64>seen, ns);
+    else atomic.wait<i32>(p, <i32>seen, ns);
   }
 
   /** The count of those who sleep on this word, and on others that share it. */

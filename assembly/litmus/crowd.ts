@@ -30,7 +30,8 @@ import {
 /** Most instructions of a turn. */
 const LONGEST: u32 = 8;
 /** Turns in a row that came to nothing, after which the thread sleeps for a moment. */
-const PATIENCE: u32 = 2000;
+const PATIENCE: u32 = 500;
+const MOMENT_NS: i64 = 20000;
 
 export abstract class Crowd {
   /**
@@ -53,7 +54,7 @@ export abstract class Crowd {
       if (turn != STUCK) idle = 0;
       else if (++idle > PATIENCE) {
         Interrupts.answerForOthers();
-        if (Agent.mayBlock()) Shared.nap(CONTROL, load<u32>(CONTROL), false);
+        if (Agent.mayBlock()) Shared.nap(CONTROL, load<u32>(CONTROL), false, MOMENT_NS);
       }
     }
     Interrupts.gather(0, 0);
