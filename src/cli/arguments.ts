@@ -4,6 +4,7 @@
 
 import { InvalidArgumentError } from 'commander';
 import { type PhysicalAddress, physicalAddress, type VirtualAddress, virtualAddress } from '../units.ts';
+import type { Setting } from './variants.ts';
 
 export function vaArgument(text: string): VirtualAddress {
   return checked(text, 'It must be an address of 64 bits like 0x7fff0000.', virtualAddress);
@@ -47,6 +48,23 @@ export function numberArgument(least: number, most: number): (text: string) => n
 export function repeated<T>(parse: (text: string) => T): (text: string, before?: readonly T[]) => T[] {
   return (text, before = []) => [...before, parse(text)];
 }
+
+/** A parameter and its value. */
+export function settingArgument(text: string): Setting {
+  const [, name, value] = /^([\w-]+)=([\w*-]+)$/.exec(text) ?? [];
+  if (name !== undefined && value !== undefined) return { name, value };
+  throw new InvalidArgumentError('It must be a parameter and its value, like machine=swdirty.');
+}
+
+/** A time with its unit, in milliseconds: `30s`, `500ms`, `10m`, `1h`. */
+export function durationArgument(text: string): number {
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? [];
+  const ms = Number(number) * (UNITS_MS[unit] ?? 0);
+  if (ms > 0 && ms <= 31 * 24 * 3_600_000) return ms;
+  throw new InvalidArgumentError('It must be a time with its unit, like 30s, 500ms or 10m.');
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
 function checked<T>(text: string, expected: string, parse: (text: string) => T): T {
   try {

@@ -4,7 +4,7 @@
 // expects. Ctrl-C prints what is known within a second. When it ends, no thread is left.
 
 import { availableParallelism } from 'node:os';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { Cancelled, type Finding, Pool, type PoolOptions } from '../explore/pool.ts';
 import {
   compile,
@@ -30,7 +30,7 @@ import {
   verdictText,
 } from '../report/verdicts.ts';
 import { count, plural } from '../report/words.ts';
-import { numberArgument, repeated } from './arguments.ts';
+import { numberArgument, repeated, settingArgument } from './arguments.ts';
 import { outputStyle, outputWidth, writeSvg } from './drawing.ts';
 import { complain, EXIT_FAILED, EXIT_INTERRUPTED, InputError } from './exit.ts';
 import { Output } from './output.ts';
@@ -92,12 +92,6 @@ const HELP = `
 Without --set and --all, the variants that a file names are explored. Exit code
 1: a verdict differs from what its file expects. A search that hits a bound says
 so, and never that something holds. --set 'machine=*' explores all values.`;
-
-function settingArgument(text: string): Setting {
-  const [, name, value] = /^([\w-]+)=([\w*-]+)$/.exec(text) ?? [];
-  if (name !== undefined && value !== undefined) return { name, value };
-  throw new InvalidArgumentError('It must be a parameter and its value, like machine=swdirty.');
-}
 
 /** What is to be explored. */
 interface Variation extends NamedVariant {

@@ -6,6 +6,7 @@ import { complain } from './exit.ts';
 import { exploreCommand } from './explore.ts';
 import { listCommand } from './list.ts';
 import { replayCommand } from './replay.ts';
+import { stressCommand } from './stress.ts';
 import { walkCommand } from './walk.ts';
 
 /** `script`: this program's own file, for its threads. */
@@ -22,6 +23,7 @@ export function program(script: URL): Command {
   pagewalk.addCommand(listCommand());
   pagewalk.addCommand(exploreCommand(script));
   pagewalk.addCommand(replayCommand());
+  pagewalk.addCommand(stressCommand(script));
   for (const command of [pagewalk, ...pagewalk.commands]) {
     command.exitOverride().configureOutput({
       outputError: (text) => complain(text.trim().replace(/^error: /, '')),

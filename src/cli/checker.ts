@@ -1,0 +1,114 @@
+// Explores and races variants, one after the other: what `pagewalk stress` and `pagewalk check` share.
+//
+// Guarantees: what was found of a variant arrives in the order of the variants; a variant of which something failed is told, and the others go on.
+// While threads race nothing is explored, so that races have the processors. After `close` no thread is left.
+
+import { availableParallelism } from 'node:os';
+import { Cancelled, type Finding, Pool } from '../explore/pool.ts';
+import { compile, expectationsOf, type NamedVariant, type Scenario } from '../litmus/index.ts';
+import type { CheckedVariant } from '../report/checked.ts';
+import { agreementOf, RacerPool, type StressResult, stress } from '../stress/index.ts';
+import { spawnRacer, spawnThread } from './threads.ts';
+
+export interface Variation extends NamedVariant {
+  readonly scenario: Scenario;
+  /** What `pagewalk replay` needs beside the token. */
+  readonly argument: string;
+}
+
+export interface CheckerOptions {
+  readonly builds: readonly ('release' | 'chaos')[];
+  readonly workers: number;
+  readonly seed: number;
+  readonly instances: number;
+  /** Milliseconds of racing of each variant and build. */
+  readonly raceMs: number;
+  /** Milliseconds after which the exploration of a variant ends; 0: none is explored. */
+  readonly exploreMs: number;
+  /** Milliseconds after which a race in which nobody gets on is a hang. */
+  readonly hangMs: number;
+}
+
+export class Checker {
+  readonly #options: CheckerOptions;
+  readonly #pool: Pool;
+  readonly #racers: RacerPool;
+  readonly #abort = new AbortController();
+  /** Executions of the race that is under way, and transitions of explorations. */
+  onProgress: (text: string) => void = () => {};
+
+  constructor(script: URL, options: CheckerOptions) {
+    this.#options = options;
+    this.#pool = new Pool(() => spawnThread(script), availableParallelism());
+    this.#racers = new RacerPool(() => spawnRacer(script));
+  }
+
+  /** What runs comes to its end, and nothing is begun. */
+  cancel(): void {
+    this.#abort.abort();
+    this.#pool.cancel();
+  }
+
+  get cancelled(): boolean {
+    return this.#abort.signal.aborted;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#pool.close(), this.#racers.close()]);
+  }
+
+  /** Explores; a reason in place of a finding if that was not to be. */
+  async explore({ scenario, variant }: NamedVariant & { readonly scenario: Scenario }): Promise<Finding | string> {
+    const { exploreMs } = this.#options;
+    if (exploreMs === 0) return 'not asked for';
+    try {
+      return await this.#pool.explore(compile(scenario, variant), { timeoutMs: exploreMs }, { traces: true });
+    } catch (error) {
+      if (error instanceof Cancelled) return 'interrupted';
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** Races with each build. @throws RangeError if the scenario cannot be raced */
+  async race({ scenario, variant }: NamedVariant & { readonly scenario: Scenario }): Promise<readonly StressResult[]> {
+    const { builds, workers, seed, instances, raceMs, hangMs } = this.#options;
+    const program = compile(scenario, variant);
+    const races: StressResult[] = [];
+    for (const build of builds) {
+      if (this.cancelled && races.length > 0) break;
+      const race = await stress(program, {
+        spawn: this.#racers.spawn,
+        workers,
+        seed,
+        instances,
+        build,
+        hangMs,
+        budgetMs: raceMs,
+        signal: this.#abort.signal,
+        onProgress: ({ executions, seconds }) =>
+          this.onProgress(
+            `${scenario.name.text}: ${Math.round(executions / seconds).toLocaleString('en')} executions/s`,
+          ),
+      });
+      races.push(race);
+    }
+    return races;
+  }
+
+  /** Puts both together. */
+  checked(variation: Variation, finding: Finding | string, races: readonly StressResult[]): CheckedVariant {
+    const { scenario, id, variant } = variation;
+    const explored = typeof finding === 'string' ? undefined : finding.result;
+    return {
+      scenario,
+      id,
+      variant,
+      expected: expectationsOf(scenario, variant),
+      explored,
+      unexplored: typeof finding === 'string' ? finding : undefined,
+      traces: typeof finding === 'string' ? new Map() : finding.traces,
+      races,
+      agreement: explored === undefined || races.length === 0 ? undefined : agreementOf(races, explored),
+    };
+  }
+}

@@ -1,0 +1,210 @@
+// `pagewalk stress`: races variants of scenarios on real threads, and holds what they show against the explorer.
+//
+// Guarantees: outcomes are printed when a variant's race is over; one that is forbidden comes with the explorer's shortest interleaving to it.
+// Ctrl-C prints what is known within a second. When it ends, no thread is left.
+
+import { availableParallelism } from 'node:os';
+import { Command, Option } from 'commander';
+import { type NamedVariant, type Scenario, variantsOf } from '../litmus/index.ts';
+import type { CheckedVariant } from '../report/checked.ts';
+import { diagramOf } from '../report/diagram.ts';
+import { diagramText } from '../report/diagramtext.ts';
+import { agreementText, outcomesJson, raceText, surprisesOf, variantJson } from '../report/stress.ts';
+import { variantText } from '../report/verdicts.ts';
+import { plural } from '../report/words.ts';
+import { durationArgument, numberArgument, repeated, settingArgument } from './arguments.ts';
+import { Checker, type Variation } from './checker.ts';
+import { outputStyle, outputWidth } from './drawing.ts';
+import { complain, EXIT_FAILED, EXIT_INTERRUPTED } from './exit.ts';
+import { Output } from './output.ts';
+import { Progress } from './progress.ts';
+import { openScenarios, sentencesOf } from './scenarios.ts';
+import { combinations, type Setting, usualOf } from './variants.ts';
+
+interface StressCommandOptions {
+  readonly set?: readonly Setting[];
+  readonly all?: true;
+  readonly workers: number;
+  readonly budget?: number;
+  readonly seed: number;
+  readonly build: 'release' | 'chaos' | 'both';
+  readonly instances: number;
+  readonly explore: boolean;
+  readonly exploreTimeout: number;
+  readonly hang: number;
+  readonly json?: true;
+  readonly trace: boolean;
+}
+
+const MOST = 2 ** 32 - 1;
+/** Milliseconds of racing of a variant, without --budget. */
+const USUAL_MS = 1000;
+/** Less is no race: threads have to begin. */
+const LEAST_MS = 20;
+
+export function stressCommand(script: URL): Command {
+  return new Command('stress')
+    .description('Race every variant of scenarios on real threads, and count what comes out.')
+    .helpOption('--help', 'print this help')
+    .argument('[scenario...]', 'names of the catalogue, or litmus files (default: the catalogue)')
+    .option('--set <parameter=value>', 'the variant with this value, * for each; repeatable', repeated(settingArgument))
+    .addOption(new Option('--all', 'every combination of all parameters').conflicts('set'))
+    .option(
+      '--workers <count>',
+      'threads of a race',
+      numberArgument(1, 8),
+      Math.min(8, Math.max(2, availableParallelism())),
+    )
+    .option(
+      '--budget <time>',
+      'of racing, all variants together: 30s, 500ms, 10m (default: 1s for each)',
+      durationArgument,
+    )
+    .option('--seed <number>', 'of orders, delays and choices', numberArgument(0, MOST), 1)
+    .addOption(
+      new Option('--build <name>', 'release, chaos (with random delays), or both, each for as long')
+        .choices(['release', 'chaos', 'both'])
+        .default('release'),
+    )
+    .option('--instances <count>', 'instances raced in a round, a power of two', numberArgument(1, 65536), 128)
+    .option('--no-explore', 'do not explore the variants')
+    .option('--explore-timeout <seconds>', 'stop exploring a variant after so many', numberArgument(1, 1_000_000), 20)
+    .option('--hang <time>', 'no thread got on for so long: it is a hang', durationArgument, 2500)
+    .option('--json', 'one JSON object a line, for each outcome and each variant')
+    .option('--no-trace', 'do not draw how a forbidden outcome comes about')
+    .addHelpText('after', HELP)
+    .action((args: readonly string[], options: StressCommandOptions) => run(script, args, options));
+}
+
+const HELP = `
+Exit code 1: threads showed what the explorer says is impossible, violated what
+the file expects to hold, or died. Violations that the file expects are fine.`;
+
+async function run(script: URL, args: readonly string[], options: StressCommandOptions): Promise<void> {
+  const scenarios = await openScenarios(args);
+  const variations = scenarios.flatMap((scenario, n) => {
+    const argument = args[n] !== undefined && args[n] !== scenario.name.text ? ` ${args[n]}` : '';
+    return variationsOf(scenario, options).map((each): Variation => ({ ...each, scenario, argument }));
+  });
+  const builds = options.build === 'both' ? (['release', 'chaos'] as const) : [options.build];
+  const raceMs =
+    options.budget === undefined
+      ? USUAL_MS
+      : Math.max(LEAST_MS, options.budget / Math.max(1, variations.length * builds.length));
+  const checker = new Checker(script, {
+    builds,
+    raceMs,
+    workers: options.workers,
+    seed: options.seed,
+    instances: options.instances,
+    exploreMs: options.explore ? options.exploreTimeout * 1000 : 0,
+    hangMs: options.hang,
+  });
+  const printer = new Printer(options, variations.length);
+  checker.onProgress = (text) => printer.show(text);
+  const output = new Output(process.stdout);
+  const onInterrupt = () => checker.cancel();
+  process.once('SIGINT', onInterrupt);
+  try {
+    for (const variation of variations) {
+      if (checker.cancelled) break;
+      try {
+        const races = await checker.race(variation);
+        const finding = checker.cancelled ? 'interrupted' : await checker.explore(variation);
+        for (const line of printer.variant(variation, checker.checked(variation, finding, races))) output.line(line);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        printer.refuse(variation, error);
+      }
+      await output.turn();
+    }
+    for (const line of printer.summary()) output.line(line);
+  } finally {
+    printer.progress.clear();
+    await output.end();
+    await checker.close();
+    process.removeListener('SIGINT', onInterrupt);
+  }
+  if (output.interrupted) process.exit(EXIT_INTERRUPTED);
+  if (printer.failed) process.exitCode = EXIT_FAILED;
+}
+
+function variationsOf(scenario: Scenario, { set, all }: StressCommandOptions): readonly NamedVariant[] {
+  if (all) return combinations(scenario, [], true);
+  return set === undefined ? variantsOf(scenario) : combinations(scenario, set, false);
+}
+
+class Printer {
+  readonly progress = new Progress(true);
+  failed = false;
+  readonly #options: StressCommandOptions;
+  readonly #total: number;
+  readonly #began = performance.now();
+  readonly #style = outputStyle();
+  readonly #width = outputWidth();
+  #raced = 0;
+  #executions = 0;
+  #surprises = 0;
+
+  constructor(options: StressCommandOptions, total: number) {
+    this.#options = options;
+    this.#total = total;
+  }
+
+  show(text: string): void {
+    this.progress.show(() => `${this.#raced} of ${plural(this.#total, 'variant')}, ${text}`);
+  }
+
+  *variant({ scenario, id, variant, argument }: Variation, checked: CheckedVariant): Generator<string> {
+    this.progress.clear();
+    this.#raced++;
+    this.#executions += checked.races.reduce((sum, { executions }) => sum + executions, 0);
+    const surprises = surprisesOf(checked);
+    this.#surprises += surprises.length;
+    this.failed ||= surprises.length > 0;
+    if (this.#options.json) {
+      yield* outcomesJson(checked);
+      yield* variantJson(checked);
+      return;
+    }
+    yield this.#style('bold', variantText(scenario.name.text, id, variant, usualOf(scenario)));
+    for (const race of checked.races) yield* raceText(race, checked.expected, this.#width);
+    yield* agreementText(checked, this.#width);
+    for (const { text } of surprises) yield this.#style('red', `  SURPRISE: ${text}`);
+    if (this.#options.trace) yield* this.#traces(checked, argument);
+  }
+
+  /** How each violation comes about that threads showed. */
+  *#traces(checked: CheckedVariant, argument: string): Generator<string> {
+    const seen = new Set(checked.races.flatMap(({ outcomes }) => outcomes.flatMap(({ violated }) => violated)));
+    const sentences = sentencesOf(checked.scenario);
+    for (const { invariant, counterexample } of checked.explored?.verdicts ?? []) {
+      const trace = checked.traces.get(invariant);
+      if (!seen.has(invariant) || counterexample === undefined || trace === undefined) continue;
+      yield '';
+      yield `  ${invariant}: the shortest interleaving`;
+      const diagram = diagramOf(trace, (each) => sentences.get(each));
+      yield* diagramText(diagram, { width: this.#width, style: this.#style });
+      yield `pagewalk replay ${counterexample.token}${argument}`;
+      yield '';
+    }
+  }
+
+  refuse({ scenario, id, variant }: Variation, error: Error): void {
+    this.progress.clear();
+    this.failed = true;
+    complain(`${variantText(scenario.name.text, id, variant, usualOf(scenario))}: ${error.message}`);
+  }
+
+  *summary(): Generator<string> {
+    if (this.#options.json) return;
+    const seconds = ((performance.now() - this.#began) / 1000).toFixed(3);
+    const parts = [
+      `${plural(this.#raced, 'variant')}, ${plural(this.#executions, 'execution')}`,
+      this.#surprises === 0 ? 'no surprise' : plural(this.#surprises, 'surprise'),
+      ...(this.#raced < this.#total ? [`interrupted: ${plural(this.#total - this.#raced, 'variant')} not raced`] : []),
+      `${seconds} s`,
+    ];
+    yield parts.join(', ');
+  }
+}
