@@ -1,6 +1,6 @@
 // Bundles the library and the command line into `build/`, and writes the library's declarations.
 //
-// Guarantees: `build/index.js` runs in Node, in pages and in workers, and refers to nothing but its own chunks; the three
+// Guarantees: `build/index.js` and `build/worker.js` run in Node, in pages and in workers, and refer to nothing but their own chunks; the three
 // builds of the core lie in a chunk each, so that whoever asks for one loads that one, and so do the texts of the catalogue;
 // `build/cli.js` carries its dependencies, so that the package has none, and their licences stand in `build/THIRD-PARTY-NOTICES.txt`. What an
 // earlier run left in `build/` does not survive.
@@ -16,7 +16,7 @@ for (const stale of ['build/chunks', 'build/types']) rmSync(stale, { recursive: 
 
 inlineScenarios();
 const { metafile } = await build({
-  entryPoints: { index: 'src/index.ts', cli: 'src/cli/index.ts' },
+  entryPoints: { index: 'src/index.ts', worker: 'src/worker.ts', cli: 'src/cli/index.ts' },
   outdir: 'build',
   chunkNames: 'chunks/[name]-[hash]',
   bundle: true,
@@ -74,7 +74,7 @@ function importBuiltins(plugin) {
 /** The library must load where there is no Node: none of its chunks may import one of Node's modules. */
 function checkLibrary(outputs) {
   const seen = new Set();
-  const queue = ['build/index.js'];
+  const queue = ['build/index.js', 'build/worker.js'];
   for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
     if (seen.has(file)) continue;
     seen.add(file);
@@ -103,12 +103,12 @@ function writeNotices(inputs) {
   writeFileSync('build/THIRD-PARTY-NOTICES.txt', [head, ...notices].join(`\n${'-'.repeat(80)}\n\n`));
 }
 
-/** Declarations of what `src/index.ts` exports. tsc keeps `.ts` in their imports; `.js` suits every consumer. */
+/** Declarations of what `src/index.ts` and `src/worker.ts` export. tsc keeps `.ts` in their imports; `.js` suits every consumer. */
 function emitDeclarations() {
   const { config } = ts.readConfigFile('tsconfig.json', ts.sys.readFile);
   const { options } = ts.convertCompilerOptionsFromJson(config.compilerOptions, root);
   const emit = { noEmit: false, declaration: true, emitDeclarationOnly: true, outDir: 'build/types' };
-  const program = ts.createProgram(['src/index.ts'], { ...options, ...emit });
+  const program = ts.createProgram(['src/index.ts', 'src/worker.ts'], { ...options, ...emit });
   const { diagnostics } = program.emit(undefined, (file, text) => {
     ts.sys.writeFile(file, text.replace(/(['"])(\.{1,2}\/[^'"]+)\.ts\1/g, '$1$2.js$1'));
   });

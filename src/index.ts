@@ -19,7 +19,7 @@ export type { Schedule, Stretch } from './explore/schedule.ts';
 export type { Trace, TraceStep } from './explore/trace.ts';
 export * from './image/index.ts';
 export type { VariantOption } from './laboratory.ts';
-export { catalogue, compile, explore, parseScenario, replay, ScenarioError, trace } from './laboratory.ts';
+export { catalogue, compile, explore, parseScenario, replay, ScenarioError, stress, trace } from './laboratory.ts';
 export * as litmus from './litmus/builder/index.ts';
 export type { LitmusError } from './litmus/errors.ts';
 export { format as formatScenario } from './litmus/format.ts';
@@ -29,4 +29,14 @@ export type { Parsed, Scenario } from './litmus/parse.ts';
 export type { LitmusProgram, Variant } from './litmus/program.ts';
 export * from './machine/index.ts';
 export type { CatalogueEntry } from './scenarios/index.ts';
+export { type Agreement, agreementOf, type Disagreement } from './stress/agreement.ts';
+export type {
+  Grade,
+  RacerThread,
+  StressOptions,
+  StressOutcome,
+  StressProgress,
+  StressResult,
+} from './stress/stress.ts';
+export { type NodeWorkerLike, racerOf, type WebWorkerLike } from './stress/threads.ts';
 export * from './units.ts';

@@ -1,6 +1,6 @@
-// Scenarios for programs: reading, compiling, exploring and replaying races, by the package's public door.
+// Scenarios for programs: reading, compiling, exploring, replaying and racing them, by the package's public door.
 //
-// Guarantees: importing this reads, parses and compiles nothing. Whatever needs the parser, the explorer or the texts of the catalogue loads
+// Guarantees: importing this reads, parses and compiles nothing. Whatever needs the parser, the explorer, the harness or the texts of the catalogue loads
 // them when it is first called; that is why these functions are asynchronous. Nothing prints: all results are data.
 
 import type { ExploreOptions, ExploreResult } from './explore/explore.ts';
@@ -11,6 +11,7 @@ import type { LitmusError } from './litmus/errors.ts';
 import type { Parsed, Scenario } from './litmus/parse.ts';
 import type { LitmusProgram, Variant } from './litmus/program.ts';
 import type { CatalogueEntry } from './scenarios/index.ts';
+import type { StressOptions, StressResult } from './stress/stress.ts';
 
 /** Which variant of a scenario is meant, where a scenario is given and not a program. */
 export interface VariantOption {
@@ -131,6 +132,22 @@ export async function trace(
 ): Promise<Trace> {
   const { trace } = await import('./explore/trace.ts');
   return trace(await programOf(subject, options.variant), schedule);
+}
+
+/**
+ * Races one variant on real threads for `budgetMs` milliseconds (default 1000), millions of times, and counts the outcomes. `spawn` makes a thread:
+ * see `racerOf`. What threads show is a part of what `explore` finds (`agreementOf` compares them); nothing is said to be impossible here.
+ * Hangs and threads that die are in the result. When it settles, no thread is left.
+ * @throws RangeError if the variant does not exist, memory cannot be shared here (in a page that takes cross-origin isolation, and the message says
+ * which headers), or an option is out of its range
+ * @throws ScenarioError if the scenario was built and breaks a rule
+ */
+export async function stress(
+  subject: Scenario | LitmusProgram,
+  options: StressOptions & VariantOption,
+): Promise<StressResult> {
+  const { stress } = await import('./stress/stress.ts');
+  return stress(await programOf(subject, options.variant), options);
 }
 
 async function programOf(subject: Scenario | LitmusProgram, variant: Variant | undefined): Promise<LitmusProgram> {

@@ -36,8 +36,8 @@ export interface StressOptions {
   readonly instances?: number;
   /** After so many milliseconds in which no thread got on, it is a hang. Default 2500. */
   readonly hangMs?: number;
-  /** Ends the race: what was counted is the result. */
-  readonly signal?: AbortSignal;
+  /** An `AbortSignal`. Ends the race: what was counted is the result. */
+  readonly signal?: { readonly aborted: boolean };
   /** Called now and then. */
   readonly onProgress?: (progress: StressProgress) => void;
   /** Of tests: what goes wrong in the thread of this racer. */

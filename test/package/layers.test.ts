@@ -54,6 +54,7 @@ const SRC = [
   'scenarios/',
   'explore/',
   'stress/',
+  'worker',
   'laboratory',
   'image/',
   'report/',

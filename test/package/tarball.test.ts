@@ -43,9 +43,16 @@ test('it brings no other package', async () => {
 
 test('it holds what a user reads or runs, and nothing else', () => {
   const wanted =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|src\/.*\.(ts|litmus)|assembly\/.*\.ts|build\/(index|cli)\.js(\.map)?|build\/THIRD-PARTY-NOTICES\.txt|build\/chunks\/.*\.js(\.map)?|build\/types\/.*\.d\.ts)$/;
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|src\/.*\.(ts|litmus)|assembly\/.*\.ts|build\/(index|worker|cli)\.js(\.map)?|build\/THIRD-PARTY-NOTICES\.txt|build\/chunks\/.*\.js(\.map)?|build\/types\/.*\.d\.ts)$/;
   expect(packed.filter((path) => !wanted.test(path))).toEqual([]);
-  for (const path of ['LICENSE', 'README.md', 'build/index.js', 'build/cli.js', 'build/types/src/index.d.ts']) {
+  for (const path of [
+    'LICENSE',
+    'README.md',
+    'build/index.js',
+    'build/worker.js',
+    'build/cli.js',
+    'build/types/src/index.d.ts',
+  ]) {
     expect(packed).toContain(path);
   }
 });
@@ -84,6 +91,44 @@ test('the library explores a race of the catalogue, and one of the user’s, and
     console.log(wrong.errors.length > 0, wrong.errors[0].file, wrong.errors[0].line);
   `);
   expect(said).toBe('NOUAF reproduced true P1:r0=0 | P1:r0=1\ntrue own.litmus 1\n');
+});
+
+test('the library races on threads of Node that run pagewalk/worker', async () => {
+  // A file: threads inherit the options of the process, and --eval is none for them.
+  await writeFile(
+    join(home, 'race.mjs'),
+    `
+    import { Worker } from 'node:worker_threads';
+    import { agreementOf, catalogue, explore, racerOf, stress } from 'pagewalk';
+    const race = (await catalogue()).find(({ name }) => name === 'store-buffering').scenario;
+    const spawn = () => racerOf(new Worker(new URL(import.meta.resolve('pagewalk/worker'))));
+    const raced = await stress(race, { spawn, budgetMs: 200 });
+    const { disagreements } = agreementOf([raced], await explore(race));
+    console.log(raced.executions > 0, raced.deaths.length, disagreements.length);
+  `,
+  );
+  const { stdout: said } = await run(process.execPath, ['race.mjs'], { cwd: home });
+  expect(said).toBe('true 0 0\n');
+});
+
+test('outside a worker pagewalk/worker says that it is to run in one', async () => {
+  const said = await node(`
+    process.on('unhandledRejection', ({ message }) => console.log(message));
+    import 'pagewalk/worker';
+  `);
+  expect(said).toBe('pagewalk/worker is to run in a worker, and this is the main thread\n');
+});
+
+test('a bundler keeps pagewalk/worker, which is imported for what it does, and makes one file of it that runs in a worker', async () => {
+  const { outputFiles } = await build({
+    stdin: { contents: `import 'pagewalk/worker';`, resolveDir: home },
+    bundle: true,
+    format: 'esm',
+    minify: true,
+    platform: 'browser',
+    write: false,
+  });
+  expect(outputFiles.map(({ text }) => text).join('')).toMatch(/addEventListener\("message"/);
 });
 
 const TRANSLATE = `
@@ -170,10 +215,12 @@ test.each(['nodenext', 'bundler'])(
     const file = `consumer-${resolution}.ts`;
     await writeFile(
       join(home, file),
-      `import { PhysicalMemory, type Translation, hex } from 'pagewalk';
+      `import { PhysicalMemory, racerOf, stress, type StressResult, type Translation, hex } from 'pagewalk';
      const memory: PhysicalMemory = await PhysicalMemory.create();
      const found: Translation = memory.createAddressSpace({ format: 'x86-64-la57' }).translate(0x1000n, 'read');
      export const text: string = found.kind === 'mapped' ? hex(found.pa) : found.cause;
+     export const raced = (program: StressResult['program'], worker: Parameters<typeof racerOf>[0]): Promise<StressResult> =>
+       stress(program, { spawn: () => racerOf(worker) });
      // @ts-expect-error: a format that does not exist
      memory.createAddressSpace({ format: 'vax' });
     `,
