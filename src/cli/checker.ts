@@ -21,10 +21,6 @@ export interface CheckerOptions {
   readonly workers: number;
   readonly seed: number;
   readonly instances: number;
-  /** Milliseconds of racing of each variant and build. */
-  readonly raceMs: number;
-  /** Milliseconds after which the exploration of a variant ends; 0: none is explored. */
-  readonly exploreMs: number;
   /** Milliseconds after which a race in which nobody gets on is a hang. */
   readonly hangMs: number;
 }
@@ -33,6 +29,7 @@ export class Checker {
   readonly #options: CheckerOptions;
   readonly #pool: Pool;
   readonly #racers: RacerPool;
+  readonly #turns = new Turns(availableParallelism());
   readonly #abort = new AbortController();
   /** Executions of the race that is under way, and transitions of explorations. */
   onProgress: (text: string) => void = () => {};
@@ -57,21 +54,30 @@ export class Checker {
     await Promise.all([this.#pool.close(), this.#racers.close()]);
   }
 
-  /** Explores; a reason in place of a finding if that was not to be. */
-  async explore({ scenario, variant }: NamedVariant & { readonly scenario: Scenario }): Promise<Finding | string> {
-    const { exploreMs } = this.#options;
-    if (exploreMs === 0) return 'not asked for';
+  /** Explores for at most `limit()` milliseconds from when it begins; a reason in place of a finding if that was not to be. */
+  async explore(
+    { scenario, variant }: NamedVariant & { readonly scenario: Scenario },
+    limit: () => number,
+  ): Promise<Finding | string | undefined> {
+    const release = await this.#turns.take();
     try {
-      return await this.#pool.explore(compile(scenario, variant), { timeoutMs: exploreMs }, { traces: true });
+      const timeoutMs = limit();
+      if (timeoutMs <= 0) return undefined;
+      return await this.#pool.explore(compile(scenario, variant), { timeoutMs }, { traces: true });
     } catch (error) {
       if (error instanceof Cancelled) return 'interrupted';
       return error instanceof Error ? error.message : String(error);
+    } finally {
+      release();
     }
   }
 
-  /** Races with each build. @throws RangeError if the scenario cannot be raced */
-  async race({ scenario, variant }: NamedVariant & { readonly scenario: Scenario }): Promise<readonly StressResult[]> {
-    const { builds, workers, seed, instances, raceMs, hangMs } = this.#options;
+  /** Races for `raceMs` milliseconds with each build. @throws RangeError if the scenario cannot be raced */
+  async race(
+    { scenario, variant }: NamedVariant & { readonly scenario: Scenario },
+    raceMs: number,
+  ): Promise<readonly StressResult[]> {
+    const { builds, workers, seed, instances, hangMs } = this.#options;
     const program = compile(scenario, variant);
     const races: StressResult[] = [];
     for (const build of builds) {
@@ -109,6 +115,26 @@ export class Checker {
       traces: typeof finding === 'string' ? new Map() : finding.traces,
       races,
       agreement: explored === undefined || races.length === 0 ? undefined : agreementOf(races, explored),
+    };
+  }
+}
+
+/** At most so many at a time; the others wait in order. */
+class Turns {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  async take(): Promise<() => void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return () => {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
     };
   }
 }

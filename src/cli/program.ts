@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
+import { checkCommand } from './check.ts';
 import { complain } from './exit.ts';
 import { exploreCommand } from './explore.ts';
 import { listCommand } from './list.ts';
@@ -24,6 +25,7 @@ export function program(script: URL): Command {
   pagewalk.addCommand(exploreCommand(script));
   pagewalk.addCommand(replayCommand());
   pagewalk.addCommand(stressCommand(script));
+  pagewalk.addCommand(checkCommand(script));
   for (const command of [pagewalk, ...pagewalk.commands]) {
     command.exitOverride().configureOutput({
       outputError: (text) => complain(text.trim().replace(/^error: /, '')),

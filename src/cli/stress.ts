@@ -93,11 +93,9 @@ async function run(script: URL, args: readonly string[], options: StressCommandO
       : Math.max(LEAST_MS, options.budget / Math.max(1, variations.length * builds.length));
   const checker = new Checker(script, {
     builds,
-    raceMs,
     workers: options.workers,
     seed: options.seed,
     instances: options.instances,
-    exploreMs: options.explore ? options.exploreTimeout * 1000 : 0,
     hangMs: options.hang,
   });
   const printer = new Printer(options, variations.length);
@@ -109,9 +107,12 @@ async function run(script: URL, args: readonly string[], options: StressCommandO
     for (const variation of variations) {
       if (checker.cancelled) break;
       try {
-        const races = await checker.race(variation);
-        const finding = checker.cancelled ? 'interrupted' : await checker.explore(variation);
-        for (const line of printer.variant(variation, checker.checked(variation, finding, races))) output.line(line);
+        const races = await checker.race(variation, raceMs);
+        const finding = options.explore
+          ? await checker.explore(variation, () => options.exploreTimeout * 1000)
+          : 'not asked for';
+        const checked = checker.checked(variation, finding ?? 'interrupted', races);
+        for (const line of printer.variant(variation, checked)) output.line(line);
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
         printer.refuse(variation, error);

@@ -70,7 +70,7 @@ export function* raceText(race: StressResult, expected: readonly Expected[], wid
     const room = Math.max(30, width - head.length);
     const [first = '', ...more] = wrap(because, room);
     yield `${head}${first}`.trimEnd();
-    for (const line of more) yield `${' '.repeat(head.length)}${line}`;
+    for (const line of more) yield `${' '.repeat(head.length)}${line.trim()}`;
   }
   for (const hang of race.hangs) for (const line of wrap(`hang: ${hang}`, width - 4)) yield `    ${line}`;
   if (race.cut) yield '    cut short';
@@ -107,7 +107,8 @@ export function* agreementText(checked: CheckedVariant, width: number): Generato
 export function share(part: number, whole: number): string {
   const of = whole === 0 ? 0 : part / whole;
   if (of >= 0.001 || part === 0) return `${(of * 100).toFixed(1)} %`;
-  return `${(of * 1e6).toPrecision(2)} per million`;
+  const million = of * 1e6;
+  return `${million >= 10 ? Math.round(million) : million.toPrecision(2)} per million`;
 }
 
 function becauseOf({ violated, hang }: StressOutcome, expected: readonly Expected[]): string {
