@@ -44,6 +44,15 @@ export function numberArgument(least: number, most: number): (text: string) => n
   };
 }
 
+/** A power of two from 1 to `most`. */
+export function powerArgument(most: number): (text: string) => number {
+  return (text) => {
+    const n = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (n >= 1 && n <= most && Number.isInteger(Math.log2(n))) return n;
+    throw new InvalidArgumentError(`It must be a power of two, at most ${most}.`);
+  };
+}
+
 /** For an option that may be given several times. */
 export function repeated<T>(parse: (text: string) => T): (text: string, before?: readonly T[]) => T[] {
   return (text, before = []) => [...before, parse(text)];

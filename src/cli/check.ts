@@ -22,13 +22,14 @@ import { Progress } from './progress.ts';
 import { openScenarios } from './scenarios.ts';
 
 interface CheckCommandOptions {
-  readonly budget: number;
+  readonly budget?: number;
   readonly workers: number;
   readonly seed: number;
   readonly build: 'release' | 'chaos' | 'both';
   readonly json?: true;
 }
 
+const USUAL_MS = 30_000;
 /** Of the budget, for exploring. */
 const EXPLORING = 0.6;
 /** Milliseconds for a variant in the first pass of exploring, and by what the next passes have more. */
@@ -41,7 +42,7 @@ export function checkCommand(script: URL): Command {
     .description('Explore and race every variant of scenarios within a budget, and compare what both found.')
     .helpOption('--help', 'print this help')
     .argument('[scenario...]', 'names of the catalogue, or litmus files (default: the catalogue)')
-    .option('--budget <time>', 'of everything: 30s, 10m', durationArgument, 30_000)
+    .option('--budget <time>', 'of everything: 30s, 10m (default: 30s)', durationArgument)
     .option(
       '--workers <count>',
       'threads of a race',
@@ -65,7 +66,8 @@ what the explorer says is impossible, or a thread died.`;
 
 async function check(script: URL, args: readonly string[], options: CheckCommandOptions): Promise<void> {
   const began = performance.now();
-  const left = () => options.budget - (performance.now() - began);
+  const { budget = USUAL_MS } = options;
+  const left = () => budget - (performance.now() - began);
   const scenarios = await openScenarios(args);
   const variations = scenarios.flatMap((scenario) =>
     variantsOf(scenario).map((each): Variation => ({ ...each, scenario, argument: '' })),
@@ -85,7 +87,7 @@ async function check(script: URL, args: readonly string[], options: CheckCommand
   const checked: CheckedVariant[] = [];
   let failed = false;
   try {
-    const findings = await exploreAll(checker, variations, options.budget * EXPLORING, progress);
+    const findings = await exploreAll(checker, variations, budget * EXPLORING, progress);
     const style = outputStyle();
     let raced = 0;
     for (const scenario of scenarios) {

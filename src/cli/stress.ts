@@ -12,7 +12,7 @@ import { diagramText } from '../report/diagramtext.ts';
 import { agreementText, outcomesJson, raceText, surprisesOf, variantJson } from '../report/stress.ts';
 import { variantText } from '../report/verdicts.ts';
 import { plural } from '../report/words.ts';
-import { durationArgument, numberArgument, repeated, settingArgument } from './arguments.ts';
+import { durationArgument, numberArgument, powerArgument, repeated, settingArgument } from './arguments.ts';
 import { Checker, type Variation } from './checker.ts';
 import { outputStyle, outputWidth } from './drawing.ts';
 import { complain, EXIT_FAILED, EXIT_INTERRUPTED } from './exit.ts';
@@ -31,7 +31,7 @@ interface StressCommandOptions {
   readonly instances: number;
   readonly explore: boolean;
   readonly exploreTimeout: number;
-  readonly hang: number;
+  readonly hang?: number;
   readonly json?: true;
   readonly trace: boolean;
 }
@@ -39,6 +39,7 @@ interface StressCommandOptions {
 const MOST = 2 ** 32 - 1;
 /** Milliseconds of racing of a variant, without --budget. */
 const USUAL_MS = 1000;
+const USUAL_HANG_MS = 2500;
 /** Less is no race: threads have to begin. */
 const LEAST_MS = 20;
 
@@ -66,10 +67,10 @@ export function stressCommand(script: URL): Command {
         .choices(['release', 'chaos', 'both'])
         .default('release'),
     )
-    .option('--instances <count>', 'instances raced in a round, a power of two', numberArgument(1, 65536), 128)
+    .option('--instances <count>', 'instances raced in a round, a power of two', powerArgument(65536), 128)
     .option('--no-explore', 'do not explore the variants')
     .option('--explore-timeout <seconds>', 'stop exploring a variant after so many', numberArgument(1, 1_000_000), 20)
-    .option('--hang <time>', 'no thread got on for so long: it is a hang', durationArgument, 2500)
+    .option('--hang <time>', 'no thread got on for so long: it is a hang (default: 2.5s)', durationArgument)
     .option('--json', 'one JSON object a line, for each outcome and each variant')
     .option('--no-trace', 'do not draw how a forbidden outcome comes about')
     .addHelpText('after', HELP)
@@ -96,7 +97,7 @@ async function run(script: URL, args: readonly string[], options: StressCommandO
     workers: options.workers,
     seed: options.seed,
     instances: options.instances,
-    hangMs: options.hang,
+    hangMs: options.hang ?? USUAL_HANG_MS,
   });
   const printer = new Printer(options, variations.length);
   checker.onProgress = (text) => printer.show(text);

@@ -19,11 +19,12 @@ export function surprisesOf(checked: CheckedVariant): readonly Surprise[] {
   const { races, agreement, explored, expected } = checked;
   const surprises: Surprise[] = [];
   const say = (text: string) => surprises.push({ text });
-  for (const { outcome, what, invariants } of agreement?.disagreements ?? []) {
+  for (const { outcome, what, invariants, torn } of agreement?.disagreements ?? []) {
+    const but = torn ? ' (its atomic blocks are several accesses on threads)' : '';
     say(
       what === 'impossible outcome'
-        ? `threads showed "${outcome.state}" ${plural(outcome.count, 'time')}, and the explorer says that there is no such outcome`
-        : `threads violated ${invariants.join(', ')} ("${outcome.text}", ${plural(outcome.count, 'time')}), and the explorer says that it holds`,
+        ? `threads showed "${outcome.state}" ${plural(outcome.count, 'time')}, and the explorer says that there is no such outcome${but}`
+        : `threads violated ${invariants.join(', ')} ("${outcome.text}", ${plural(outcome.count, 'time')}), and the explorer says that it holds${but}`,
     );
   }
   const seen = new Set(races.flatMap(({ outcomes }) => outcomes.flatMap(({ violated }) => violated)));

@@ -1,0 +1,120 @@
+// `pagewalk stress` and `pagewalk check` as people call them: what they print, exit codes, what is complained of, Ctrl-C.
+
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { expectGolden, useCli } from './harness.ts';
+
+const cli = useCli();
+const fixture = (name: string) => readFileSync(join(import.meta.dirname, '../fixtures/scenarios', name), 'utf8');
+const COUNTER = cli.file('counter.litmus', fixture('counter.litmus'));
+cli.file('trusting.litmus', fixture('counter.litmus').replace(/expect SUM violated[^;]*;/g, ''));
+const B3 = ['clean-against-writer', '--set', 'flush=none', '--set', 'start=dirty'];
+const json = (stdout: string) =>
+  stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+test.each(['stress', 'check'])('help of %s', (command) => {
+  expectGolden(`help-${command}.txt`, cli.run([command, '--help']).stdout);
+});
+
+describe('stress', () => {
+  test('prints a table of outcomes, what the engines say of each other, and how the forbidden one comes about', () => {
+    const { status, stdout, stderr } = cli.run(['stress', ...B3]);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^clean-against-writer B3 {2}flush = none, start = dirty$/m);
+    expect(stdout).toMatch(/^ {2}release build, 2 threads, seed 1: [\d,]+ executions in \d+\.\d{3} s$/m);
+    expect(stdout).toMatch(/^ {4}violates WRITEBACK +[\d,]+ +\S.* +forbidden +as expected: case 4 for ever$/m);
+    expect(stdout).toMatch(/^ {4}all well +[\d,]+ +\S.* +acceptable$/m);
+    expect(stdout).toContain('both engines agree; caught on threads: WRITEBACK');
+    expect(stdout).toContain('WRITEBACK: the shortest interleaving');
+    expect(stdout).toMatch(/^pagewalk replay \S+$/m);
+    expect(stdout).toMatch(/1 variant, [\d,]+ executions, no surprise, \d+\.\d{3} s\n$/);
+  });
+
+  test('says the same as JSON: a line for each outcome, and one for the variant', () => {
+    const { status, stdout } = cli.run(['stress', ...B3, '--json', '--seed', '9', '--build', 'both']);
+    expect(status).toBe(0);
+    const lines = json(stdout);
+    const variants = lines.filter((line) => 'executions' in line);
+    const outcomes = lines.filter((line) => 'outcome' in line);
+    expect(variants).toMatchObject([
+      { scenario: 'clean-against-writer', id: 'B3', seed: 9, build: 'release', workers: 2, surprises: [], deaths: [] },
+      { scenario: 'clean-against-writer', id: 'B3', seed: 9, build: 'chaos' },
+    ]);
+    for (const { build, executions } of variants) {
+      const own = outcomes.filter((outcome) => outcome.build === build);
+      expect(own.reduce((sum, { count }) => sum + count, 0)).toBe(executions);
+    }
+    expect(outcomes).toContainEqual(
+      expect.objectContaining({ outcome: 'violates WRITEBACK', grade: 'forbidden', violated: ['WRITEBACK'] }),
+    );
+    expect(variants[0].variant).toMatchObject({ flush: 'none', start: 'dirty', machine: 'recheck' });
+  });
+
+  test('ends with 1 if threads violate what the file does not expect', () => {
+    const { status, stdout } = cli.run(['stress', 'trusting.litmus', '--set', 'how=plain', '--no-trace']);
+    expect(stdout).toMatch(/SURPRISE: threads violated SUM, which the file does not expect/);
+    expect(status).toBe(1);
+  });
+
+  test('the budget is for all variants together', () => {
+    const { stdout } = cli.run(['stress', COUNTER, '--budget', '300ms', '--no-trace', '--no-explore', '--json']);
+    const seconds = json(stdout).flatMap((line) => ('seconds' in line ? [line.seconds as number] : []));
+    expect(seconds.length).toBeGreaterThan(1);
+    for (const each of seconds) expect(each).toBeGreaterThan(0.05);
+  });
+
+  test('Ctrl-C prints what is known and leaves no thread', async () => {
+    const child = cli.start(['stress', 'message-passing', '--budget', '1h', '--no-trace']);
+    let out = '';
+    child.stdout.on('data', (data) => {
+      out += data;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    const at = performance.now();
+    child.kill('SIGINT');
+    const [code] = await once(child, 'exit');
+    expect(code).toBe(130);
+    expect(performance.now() - at).toBeLessThan(5000);
+    expect(out).toMatch(/message-passing MP-sc/);
+    expect(out).toMatch(/interrupted: 1 variant not raced/);
+  });
+
+  test.each([
+    [['--budget', '30'], /--budget <time>.*'30' is invalid. It must be a time with its unit, like 30s, 500ms or 10m/],
+    [['--workers', '0'], /--workers <count>.*'0' is invalid. It must be a number from 1 to 8/],
+    [['--build', 'explore'], /'explore' is invalid. Allowed choices are release, chaos, both/],
+    [['--set', 'flush=never'], /flush of clean-against-writer must be one of/],
+    [['--instances', '100'], /--instances <count>.*'100' is invalid. It must be a power of two, at most 65536/],
+  ])('%s is refused', (args, complaint) => {
+    const { status, stderr } = cli.run(['stress', 'clean-against-writer', ...args]);
+    expect(stderr).toMatch(complaint);
+    expect(status).toBe(2);
+  });
+});
+
+describe('check', () => {
+  test('a row for each variant: what was proved and what was seen', () => {
+    const { status, stdout, stderr } = cli.run(['check', 'clean-against-writer', 'message-passing', '--budget', '8s']);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^ {2}B0 +holds in all 193 states +[\d,]+ +1 of 1 outcome$/m);
+    expect(stdout).toMatch(/^ {2}B3 +violated: WRITEBACK +[\d,]+ +WRITEBACK .* 1 of 1 outcome$/m);
+    expect(stdout).toMatch(/^ {2}MP-sc +holds in all \d+ states/m);
+    expect(stdout).toMatch(/\d+ variants, \d+ explored to the end in .*, no surprise, \d+\.\d{3} s\n$/);
+  });
+
+  test('ends with 1 on a surprise, and says which', () => {
+    const { status, stdout } = cli.run(['check', 'trusting.litmus', '--budget', '3s']);
+    expect(stdout).toMatch(/SURPRISE: .*SUM.*which the file does not expect/);
+    expect(status).toBe(1);
+  });
+
+  test('as JSON', () => {
+    const lines = json(cli.run(['check', 'message-passing', '--budget', '2s', '--json']).stdout);
+    expect(lines.filter((line) => 'executions' in line)).toHaveLength(2);
+  });
+});
