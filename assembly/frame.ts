@@ -17,14 +17,20 @@ import {
   BOOKS_LIVE,
   BOOKS_VIRGIN,
   BUILD_EXPLORE,
+  CONTROL_BAD_FREE,
+  CONTROL_BAD_PFN,
+  CONTROL_BAD_POISON,
   CONTROL_BASE_PFN,
   CONTROL_DIRECTORY,
   CONTROL_DIRECTORY_MASK,
   CONTROL_DIRECTORY_USED,
   CONTROL_FRAMES,
+  CONTROL_FREE_HEAD,
+  CONTROL_LIVE,
   CONTROL_META,
   CONTROL_ORIGIN,
   CONTROL_RAM,
+  CONTROL_VIRGIN,
   EXPLORED_BYTES,
   FRAME_BAD,
   FRAME_BYTES,
@@ -109,7 +115,13 @@ export abstract class Frames {
 
   /** This instance allocates and frees by the books at `p` (ISLAND_BOOKS) from here on; 0: by those of the memory. */
   static keepBooks(p: usize): void {
-    if (BOOKS != 0x1040) ERROR("stale initial value");
+    if (BOOKS != 0x1040 || BOOKS != CONTROL_FREE_HEAD) ERROR("stale initial value");
+    if (BOOKS + BOOKS_VIRGIN != CONTROL_VIRGIN || BOOKS + BOOKS_LIVE != CONTROL_LIVE)
+      ERROR("books differ from CONTROL");
+    if (BOOKS + BOOKS_BAD_FREE != CONTROL_BAD_FREE || BOOKS + BOOKS_BAD_POISON != CONTROL_BAD_POISON) {
+      ERROR("books differ from CONTROL");
+    }
+    if (BOOKS + BOOKS_BAD_PFN != CONTROL_BAD_PFN) ERROR("books differ from CONTROL");
     books = p == 0 ? BOOKS : p;
   }
 

@@ -875,12 +875,12 @@ export const GHOST_BYTES = 32;
 //   cpus    where CPU n is, as at CONTROL_CPUS
 //   books   free frames and what is counted of them, laid out as from CONTROL_FREE_HEAD on
 
-export const BOOKS = CONTROL_FREE_HEAD;
-export const BOOKS_VIRGIN = CONTROL_VIRGIN - BOOKS;
-export const BOOKS_LIVE = CONTROL_LIVE - BOOKS;
-export const BOOKS_BAD_FREE = CONTROL_BAD_FREE - BOOKS;
-export const BOOKS_BAD_POISON = CONTROL_BAD_POISON - BOOKS;
-export const BOOKS_BAD_PFN = CONTROL_BAD_PFN - BOOKS;
+export const BOOKS = 0x1040; //       those of the memory: CONTROL_FREE_HEAD, and from there
+export const BOOKS_VIRGIN = 0x40; //     CONTROL_VIRGIN
+export const BOOKS_LIVE = 0x80; //       CONTROL_LIVE
+export const BOOKS_BAD_FREE = 0x84; //   CONTROL_BAD_FREE
+export const BOOKS_BAD_POISON = 0x88; // CONTROL_BAD_POISON
+export const BOOKS_BAD_PFN = 0x8c; //    CONTROL_BAD_PFN
 
 export const ISLAND_CPUS = 0;
 export const ISLAND_BOOKS = 256;
