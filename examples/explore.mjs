@@ -60,8 +60,8 @@ const races = await catalogue();
 console.log(`the catalogue begins with ${races[0]?.name}`);
 
 /* Prints:
-flush first: UPLOAD holds in 75 states
-flush last: UPLOAD violated in 89 states
+flush first: UPLOAD holds in 65 states
+flush last: UPLOAD violated in 69 states
   P1: spin_lock(ptl(x))
   P1: pte = ptep_modify_prot_start(x)
   P1: ptep_modify_prot_commit(x, pte_mkclean(pte))

@@ -92,9 +92,15 @@ export interface ExploreResult {
   readonly runs: number;
 }
 
-/** Random executions by which futures are known before the search. */
-const WALKS = 48;
+/** Random executions by which futures are known before the search: until so many in a row have shown nothing new. */
+const IDLE_WALKS = 100;
+const IDLE_STEPS = 20_000;
+const MOST_WALKS = 2000;
 const LONGEST_WALK = 5000;
+/** How likely, in percent, a CPU goes on that made the step before, in one walk after the other. */
+const PERSISTENCE = [0, 80, 95, 99];
+/** Transitions after which the first search that has learnt something of the futures, and is to be made again, ends; then four times as many. */
+const TRIAL = 4096;
 
 /**
  * Explores `program`. @throws RangeError if it needs more room or shared words than there are.
@@ -120,6 +126,7 @@ export class Explorer {
   #search: Search;
   #initial: Uint32Array = new Uint32Array(0);
   #met = false;
+  readonly #random = new Xoshiro(1);
 
   /** `makeRun`: for the counterexamples, a run of the same program. */
   constructor(machine: Machine, makeRun: () => Run, options: ExploreOptions = {}) {
@@ -152,16 +159,13 @@ export class Explorer {
       if (isPartial) return this.#partly();
       this.#warmUp();
       let sleep = reduce;
-      for (;;) {
+      for (let trial = TRIAL; ; trial *= 4) {
         this.#outcomes.clear();
         this.#met = false;
-        const known = this.#futures.grew;
-        const result = this.#search.depthFirst(this.#initial, reduce, sleep, this.#limits(), this.#watch());
-        if (sleep && result.cyclic) {
-          sleep = false;
-          continue;
-        }
-        if (!reduce || this.#futures.grew === known || result.stopped !== undefined) return result;
+        const limits = { ...this.#limits(), ...(reduce && { trial }) };
+        const result = this.#search.depthFirst(this.#initial, reduce, sleep, limits, this.#watch());
+        if (sleep && result.cyclic) sleep = false;
+        else if (!reduce || result.stopped !== undefined || !this.#futures.isStale()) return result;
       }
     });
     for (const [n, moves] of found.violations) this.#violated.set(n, moves);
@@ -207,22 +211,31 @@ export class Explorer {
 
   /** Random executions, by which most shared words and most of the futures are met. */
   #warmUp(): void {
-    const random = new Xoshiro(1);
+    const random = this.#random;
     const { tick } = this.#watch();
-    for (let walk = 0; walk < WALKS; walk++) {
+    let idle = 0;
+    let idleSteps = 0;
+    for (let walk = 0; walk < MOST_WALKS && idle < IDLE_WALKS && idleSteps < IDLE_STEPS; walk++) {
+      const known = this.#futures.grew;
+      const persistence = PERSISTENCE[walk % PERSISTENCE.length] as number;
+      let last = -1;
       const state = this.#initial.slice();
       for (let n = 0; n < LONGEST_WALK; n++) {
+        idleSteps++;
         if (n % 256 === 0 && (Date.now() > this.#deadline || tick(0, 0))) return;
         const enabled = this.#search.enabled(state, 0);
         if (enabled === 0) break;
-        const members = membersOf(enabled);
+        const goesOn = last >= 0 && (enabled & (1 << last)) !== 0 && random.below(100) < persistence;
+        const members = goesOn ? [last] : membersOf(enabled);
         const c = members[random.below(members.length)] as number;
+        last = c;
         const local = this.#localOf(state, c);
         const effect = this.#space.step(state, 0, c, local.choices > 0 ? random.below(local.choices) : 0);
-        this.#futures.noteEffect(local, effect);
+        this.#futures.noteEffect(local, effect, state, 0);
         this.#space.apply(state, 0, c, effect);
-        this.#futures.noteLocal(this.#localOf(state, c));
       }
+      if (this.#futures.grew === known) idle++;
+      else idle = idleSteps = 0;
     }
   }
 

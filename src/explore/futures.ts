@@ -1,89 +1,178 @@
 // Which CPUs must be run now, and which may wait: persistent sets from what each CPU may still access.
 //
 // Guarantees: from each state the CPUs of `choose` reach every outcome, every violation and every deadlock that all CPUs reach, provided
-// that no execution accesses what is not in the table of futures. The table begins with what random executions accessed and grows by
-// what the search meets; when it grew, the search is made again (`grew`). In the last one it did not grow, and that suffices: take a
-// shortest execution that accesses something else. Up to its last step it is as the table says, so the search contains one that is
-// equivalent to it, and would have met that access.
+// that no execution does what is not in the graph of futures. The graph begins with what random executions did and grows by what the search
+// meets; when it grew by something that would have changed a set which was used, the search is made again (`isStale`). The last one is right:
+// take a shortest execution that does something which is not in the graph at its end. Up to its last step it is as the graph says, so
+// the search contains one that is equivalent to it, and would have met that step.
 //
-// Source: Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", 1996, chapter 4 (persistent sets by conflict). What
-// a CPU may still access is told by the place of its program: the union over all places that its control flow reaches from there.
+// The graph: a node is a place of a program with what the CPU is about to access there, an edge is a step. What a CPU may still access is what
+// it accesses at the nodes that it reaches. **What it does not reach while others wait:** a lock that is taken stays taken as long as nobody
+// outside of the set can release it; until then nobody outside gets behind a node that waits for it, and who waits for some other
+// word that none of them writes does nothing at all. So a step in a critical section is followed alone, however much the others
+// would do with the same words once they have the lock.
+//
+// Source: Godefroid, "Partial-Order Methods for the Verification of Concurrent Systems", 1996, chapter 4 (persistent sets by conflict); who is kept
+// from running by whom is Valmari's stubborn sets ("Stubborn Sets for Reduced State Space Generation", 1990) with CPUs in place of transitions.
 
-import type { CpuProgram } from '../litmus/program.ts';
-import { successorsOf } from './flow.ts';
-import { choicesOf, type Effect, type Local, MOST_SLOTS, type StateSpace } from './space.ts';
+import { POINT_EMPTY, POINT_LOCK, POINT_READ_LOCK, POINT_WRITE_LOCK } from '../../assembly/layout.ts';
+import { choicesOf, type Effect, type Local, SLOT_WORDS, type StateSpace } from './space.ts';
 
-const WORDS = MOST_SLOTS / 32;
+/** Of a set: SLOT_WORDS words of slots that are touched, SLOT_WORDS of slots that are written, a word of locks that are released. */
+const WRITTEN = SLOT_WORDS;
+const RELEASED = 2 * SLOT_WORDS;
+const SET_WORDS = 2 * SLOT_WORDS + 1;
 
-/** For each place of a program WORDS words of slots that are read, then WORDS of slots that are written. */
-class Future {
-  readonly #own: Uint32Array;
-  readonly all: Uint32Array;
-  readonly #before: readonly (readonly number[])[];
+/** More locks than this are taken for words like others. */
+const MOST_LOCKS = 30;
 
-  constructor(program: CpuProgram) {
-    const places = program.code.length;
-    this.#own = new Uint32Array(2 * WORDS * places);
-    this.all = new Uint32Array(2 * WORDS * places);
-    this.#before = successorsOf(program).before;
+/** A way of waiting for a word until it has a value that lets one go on: a lock taken alone, or for reading. */
+interface Lock {
+  readonly slot: number;
+  readonly half: number;
+  readonly kind: number;
+  /** By value of the slot: does it keep one waiting? */
+  readonly keeps: boolean[];
+}
+
+class FutureNode {
+  readonly cpu: number;
+  /** The bit of the lock that it waits for, 0: none. */
+  readonly lock: number;
+  readonly own = new Uint32Array(SET_WORDS);
+  readonly next: FutureNode[] = [];
+  /** What was computed of `#setOf`: masks, and where in the pool the sets are. */
+  readonly masks: number[] = [];
+  readonly sets: number[] = [];
+  /** Number of the last search that came here. */
+  met = 0;
+
+  constructor(cpu: number, lock: number) {
+    this.cpu = cpu;
+    this.lock = lock;
   }
+}
 
-  /** Notes an access; false if it was known. */
-  note(place: number, slot: number, writes: boolean): boolean {
-    const word = place * 2 * WORDS + (writes ? WORDS : 0) + (slot >> 5);
-    const bit = 1 << (slot & 31);
-    if (((this.#own[word] as number) & bit) !== 0) return false;
-    this.#own[word] = (this.#own[word] as number) | bit;
-    this.#spread(place, word - place * 2 * WORDS, bit);
-    return true;
-  }
-
-  #spread(place: number, offset: number, bit: number): void {
-    const queue = [place];
-    for (let at = queue.pop(); at !== undefined; at = queue.pop()) {
-      const word = at * 2 * WORDS + offset;
-      if (((this.all[word] as number) & bit) !== 0) continue;
-      this.all[word] = (this.all[word] as number) | bit;
-      for (const earlier of this.#before[at] ?? []) queue.push(earlier);
-    }
-  }
+/** What a step made of a slot. */
+interface Written {
+  readonly node: FutureNode;
+  readonly slot: number;
+  readonly before: number;
+  readonly after: number;
 }
 
 export class Futures {
   readonly #space: StateSpace;
-  readonly #futures: readonly Future[];
   readonly #afterwards: number;
-  /** Number of accesses that were noted so far. */
+  readonly #nodes = new Map<string, FutureNode>();
+  /** By number of the local state. */
+  readonly #nodeOf: FutureNode[] = [];
+  readonly #locks: Lock[] = [];
+  readonly #written: Written[] = [];
+  /** Sets that were computed, SET_WORDS words each; the first is empty. */
+  #pool = new Uint32Array(SET_WORDS * 64);
+  #used = SET_WORDS;
+  #met = 0;
+  #checked = 0;
+  #stale = false;
+  readonly #stack: FutureNode[] = [];
+  /** Of each CPU, where in the pool its set is. */
+  readonly #reached: Int32Array;
+  /** Number of nodes, edges and accesses that were noted so far. */
   grew = 0;
 
   /** `afterwards`: the CPU that waits for all others, -1 for none. */
   constructor(space: StateSpace, afterwards: number) {
     this.#space = space;
-    this.#futures = space.machine.cpus.map(({ program }) => new Future(program));
     this.#afterwards = afterwards;
+    this.#reached = new Int32Array(space.cpus);
   }
 
   /** Notes what a CPU is about to access. */
-  noteLocal({ cpu, place, slot, writes }: Local): void {
-    if (slot >= 0 && (this.#futures[cpu] as Future).note(place, slot, writes)) this.grew++;
+  noteLocal(local: Local): void {
+    const { number, cpu, place, kind, slot, half, writes } = local;
+    if (this.#nodeOf[number] !== undefined) return;
+    const key = `${cpu} ${place} ${kind} ${slot} ${half}`;
+    let node = this.#nodes.get(key);
+    if (node === undefined) {
+      node = new FutureNode(cpu, this.#lockOf(kind, slot, half));
+      this.#nodes.set(key, node);
+      this.grew++;
+      if (slot >= 0) this.#note(node, slot, writes);
+    }
+    this.#nodeOf[number] = node;
   }
 
-  /** Notes what a step accessed that began at `local`. */
-  noteEffect({ cpu, place }: Local, { touched, wrote }: Effect): void {
-    const future = this.#futures[cpu] as Future;
-    for (let n = 0; n < touched.length; n++) {
-      if (future.note(place, touched[n] as number, false)) this.grew++;
-      if (wrote[n] && future.note(place, touched[n] as number, true)) this.grew++;
+  /** Notes what a step did that was made at `local` in the state at `at`, and where it led. */
+  noteEffect(local: Local, effect: Effect, state: Uint32Array, at: number): void {
+    if (effect.noted) return;
+    const { touched, wrote, slots, values, local: to } = effect;
+    effect.noted = true;
+    this.noteLocal(local);
+    this.noteLocal(this.#space.locals[to] as Local);
+    const node = this.#nodeOf[local.number] as FutureNode;
+    for (let n = 0; n < touched.length; n++) this.#note(node, touched[n] as number, wrote[n] as boolean);
+    for (let n = 0; n < slots.length; n++) {
+      const slot = slots[n] as number;
+      const before = state[at + this.#space.cpus + slot] as number;
+      const written: Written = { node, slot, before, after: values[n] as number };
+      this.#written.push(written);
+      for (let lock = 0; lock < this.#locks.length; lock++) this.#noteRelease(written, lock);
+    }
+    const next = this.#nodeOf[to] as FutureNode;
+    if (node.next.includes(next)) return;
+    node.next.push(next);
+    this.grew++;
+  }
+
+  #note({ own }: FutureNode, slot: number, writes: boolean): void {
+    const bit = 1 << (slot & 31);
+    for (const word of writes ? [slot >> 5, WRITTEN + (slot >> 5)] : [slot >> 5]) {
+      if (((own[word] as number) & bit) !== 0) continue;
+      own[word] = (own[word] as number) | bit;
+      this.grew++;
     }
   }
 
-  /** Of the CPUs in `enabled` (a bit each) those that suffice in the state at `at`: the fewest that some CPU leads to. */
-  choose(state: Uint32Array, at: number, enabled: number): number {
+  #noteRelease({ node: { own }, slot, before, after }: Written, lock: number): void {
+    if ((this.#locks[lock] as Lock).slot !== slot || !this.#keeps(lock, before) || this.#keeps(lock, after)) return;
+    const known = own[RELEASED] as number;
+    own[RELEASED] = known | (1 << lock);
+    if (own[RELEASED] !== known) this.grew++;
+  }
+
+  /** The bit of what one waits for at a point of this kind. */
+  #lockOf(kind: number, slot: number, half: number): number {
+    if (!WAITS.has(kind)) return 0;
+    let lock = this.#locks.findIndex((known) => known.slot === slot && known.half === half && known.kind === kind);
+    if (lock < 0) {
+      if (this.#locks.length === MOST_LOCKS) return 0;
+      lock = this.#locks.push({ slot, half, kind, keeps: [] }) - 1;
+      for (const written of this.#written) this.#noteRelease(written, lock);
+    }
+    return 1 << lock;
+  }
+
+  #keeps(lock: number, value: number): boolean {
+    const { slot, half, kind, keeps } = this.#locks[lock] as Lock;
+    keeps[value] ??= !this.#space.admits(kind, slot, value, half, 0);
+    return keeps[value];
+  }
+
+  /**
+   * Of the CPUs in `enabled` (a bit each) those that suffice in the state at `at`: the fewest that some CPU leads to. `last` made the step before,
+   * -1 at the start: it is tried first, for who did something alone often goes on alone.
+   */
+  choose(state: Uint32Array, at: number, enabled: number, last: number): number {
     if ((enabled & (enabled - 1)) === 0) return enabled;
+    const mask = this.#maskOf(state, at);
     let best = enabled;
     let fewest = count(enabled);
-    for (let left = enabled; left !== 0; left &= left - 1) {
-      const set = this.#close(state, at, enabled, left & -left) & enabled;
+    const first = last < 0 ? 0 : enabled & (1 << last);
+    for (let left = enabled; left !== 0; ) {
+      const start = first !== 0 && left === enabled ? first : left & -left;
+      left &= ~start;
+      const set = this.#close(state, at, enabled, start, mask) & enabled;
       const size = count(set);
       if (size >= fewest) continue;
       best = set;
@@ -94,58 +183,181 @@ export class Futures {
   }
 
   /** The smallest persistent set around the CPUs `set`: whoever may get in the way of one of them belongs to it. */
-  #close(state: Uint32Array, at: number, enabled: number, set: number): number {
+  #close(state: Uint32Array, at: number, enabled: number, start: number, mask: number): number {
     const { cpus, locals } = this.#space;
-    let done = 0;
+    let set = start;
     for (;;) {
-      const fresh = set & ~done;
-      if (fresh === 0) return set;
-      const c = 31 - Math.clz32(fresh & -fresh);
-      done |= 1 << c;
-      const local = locals[state[at + c] as number] as Local;
-      const waits = (enabled & (1 << c)) === 0;
-      for (let choice = 0; choice < (waits ? 1 : choicesOf(local)); choice++) {
-        const effect = waits ? undefined : this.#effect(state, at, local, choice);
-        for (let other = 0; other < cpus; other++) {
-          if ((set & (1 << other)) !== 0 || other === this.#afterwards) continue;
-          const there = locals[state[at + other] as number] as Local;
-          if (there.done) continue;
-          if (effect === undefined ? this.#mayEnd(local, there) : this.#conflicts(effect, there)) set |= 1 << other;
+      this.#reach(state, at, enabled, set, mask);
+      let more = 0;
+      for (let left = set; left !== 0; left &= left - 1) {
+        const c = 31 - Math.clz32(left & -left);
+        const local = locals[state[at + c] as number] as Local;
+        if (local.done) continue;
+        if ((enabled & (1 << c)) === 0) {
+          for (let other = 0; other < cpus; other++) {
+            if ((set & (1 << other)) === 0 && this.#mayEnd(local, this.#reached[other] as number)) more |= 1 << other;
+          }
+          continue;
+        }
+        const choices = choicesOf(local);
+        for (let choice = 0; choice < choices; choice++) {
+          const { bits } = this.#effect(state, at, local, choice);
+          for (let other = 0; other < cpus; other++) {
+            if (((set | more) & (1 << other)) === 0 && this.#conflicts(bits, this.#reached[other] as number))
+              more |= 1 << other;
+          }
         }
       }
+      if (more === 0) return set;
+      set |= more;
+      if ((set & enabled) === enabled) return set;
     }
   }
 
-  /** The step that CPU `local.cpu` makes here, were it to run now: as long as nobody writes what it touches, it makes the same. */
-  #effect(state: Uint32Array, at: number, local: Local, choice: number): Effect {
-    const known = this.#space.runs;
-    const effect = this.#space.step(state, at, local.cpu, choice);
-    if (this.#space.runs !== known) {
-      this.noteEffect(local, effect);
-      this.noteLocal(this.#space.locals[effect.local] as Local);
+  /** Of each CPU that is not in `set`, what it may do before one in the set makes a step; of the others nothing. */
+  #reach(state: Uint32Array, at: number, enabled: number, set: number, all: number): void {
+    const { cpus, locals } = this.#space;
+    let mask = all;
+    // Of those that wait now, but for a lock, whom somebody may let go on.
+    let thawed = 0;
+    for (;;) {
+      let waiting = 0;
+      let released = 0;
+      for (let c = 0; c < cpus; c++) {
+        const local = locals[state[at + c] as number] as Local;
+        let reached = 0;
+        if ((set & (1 << c)) === 0 && c !== this.#afterwards && !local.done) {
+          const node = this.#nodeOf[local.number] as FutureNode;
+          if (((enabled | thawed) & (1 << c)) !== 0 || node.lock !== 0) reached = this.#setOf(node, mask);
+          else waiting |= 1 << c;
+          released |= this.#pool[reached + RELEASED] as number;
+        }
+        this.#reached[c] = reached;
+      }
+      let changed = (mask & released) !== 0;
+      mask &= ~released;
+      for (let left = waiting; left !== 0; left &= left - 1) {
+        const c = 31 - Math.clz32(left & -left);
+        const { slot } = locals[state[at + c] as number] as Local;
+        let ends = false;
+        for (let other = 0; other < cpus && !ends; other++) ends = this.#writes(this.#reached[other] as number, slot);
+        if (!ends) continue;
+        thawed |= 1 << c;
+        changed = true;
+      }
+      if (!changed) return;
     }
-    return effect;
   }
 
-  /** May what `other` does from here on get in the way of a step? */
-  #conflicts({ touched, wrote }: Effect, other: Local): boolean {
-    const future = (this.#futures[other.cpu] as Future).all;
-    const base = other.place * 2 * WORDS;
-    for (let n = 0; n < touched.length; n++) {
-      const word = base + ((touched[n] as number) >> 5);
-      const bit = 1 << ((touched[n] as number) & 31);
-      if (((future[word + WORDS] as number) & bit) !== 0) return true;
-      if (wrote[n] && ((future[word] as number) & bit) !== 0) return true;
+  #writes(set: number, slot: number): boolean {
+    return ((this.#pool[set + WRITTEN + (slot >> 5)] as number) & (1 << (slot & 31))) !== 0;
+  }
+
+  /** May what is in a set end the waiting of `local`? */
+  #mayEnd(local: Local, set: number): boolean {
+    const { lock } = this.#nodeOf[local.number] as FutureNode;
+    return lock !== 0 ? ((this.#pool[set + RELEASED] as number) & lock) !== 0 : this.#writes(set, local.slot);
+  }
+
+  /** Does a step get in the way of what is in a set, or that in its way? */
+  #conflicts(bits: Uint32Array, set: number): boolean {
+    if (set === 0) return false;
+    const pool = this.#pool;
+    const words = (this.#space.granules.length + 31) >> 5;
+    for (let n = 0; n < words; n++) {
+      if (((bits[n] as number) & (pool[set + WRITTEN + n] as number)) !== 0) return true;
+      if (((bits[WRITTEN + n] as number) & (pool[set + n] as number)) !== 0) return true;
     }
     return false;
   }
 
-  /** May what `other` does from here on end the waiting of `local`? */
-  #mayEnd({ slot }: Local, other: Local): boolean {
-    const future = (this.#futures[other.cpu] as Future).all;
-    return ((future[other.place * 2 * WORDS + WORDS + (slot >> 5)] as number) & (1 << (slot & 31))) !== 0;
+  /** What is accessed at `from` and behind it, while the locks that have bits in `mask` are taken: where in the pool. */
+  #setOf(from: FutureNode, mask: number): number {
+    const known = from.masks.indexOf(mask);
+    if (known >= 0) return from.sets[known] as number;
+    if (this.#used + SET_WORDS > this.#pool.length) {
+      const bigger = new Uint32Array(this.#pool.length * 2);
+      bigger.set(this.#pool);
+      this.#pool = bigger;
+    }
+    const set = this.#used;
+    this.#used += SET_WORDS;
+    this.#collect(from, mask, set);
+    from.masks.push(mask);
+    from.sets.push(set);
+    return set;
+  }
+
+  #collect(from: FutureNode, mask: number, set: number): void {
+    const pool = this.#pool;
+    const stack = this.#stack;
+    const met = ++this.#met;
+    stack.push(from);
+    from.met = met;
+    for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
+      if ((node.lock & mask) !== 0) continue;
+      for (let n = 0; n < SET_WORDS; n++) pool[set + n] = (pool[set + n] as number) | (node.own[n] as number);
+      for (const next of node.next) {
+        if (next.met === met) continue;
+        next.met = met;
+        stack.push(next);
+      }
+    }
+  }
+
+  /** A search begins: what was computed on a smaller graph is forgotten. */
+  begin(): void {
+    for (const node of this.#nodes.values()) {
+      node.masks.length = 0;
+      node.sets.length = 0;
+    }
+    this.#pool.fill(0, 0, this.#used);
+    this.#used = SET_WORDS;
+    this.#checked = this.grew;
+    this.#stale = false;
+  }
+
+  /** Has the graph grown since the search began, so that a set which it used would be another now? */
+  isStale(): boolean {
+    if (this.#stale || this.#checked === this.grew) return this.#stale;
+    this.#checked = this.grew;
+    for (const node of this.#nodes.values()) {
+      for (let n = 0; n < node.sets.length; n++) {
+        this.#collect(node, node.masks[n] as number, 0);
+        const set = node.sets[n] as number;
+        for (let word = 0; word < SET_WORDS; word++) {
+          if (this.#pool[word] === this.#pool[set + word]) continue;
+          this.#pool.fill(0, 0, SET_WORDS);
+          this.#stale = true;
+          return true;
+        }
+        this.#pool.fill(0, 0, SET_WORDS);
+      }
+    }
+    return false;
+  }
+
+  /** The locks that keep waiting who comes to them, a bit each. */
+  #maskOf(state: Uint32Array, at: number): number {
+    const { cpus } = this.#space;
+    let mask = 0;
+    for (let lock = 0; lock < this.#locks.length; lock++) {
+      const { slot, keeps } = this.#locks[lock] as Lock;
+      const value = state[at + cpus + slot] as number;
+      if (keeps[value] ?? this.#keeps(lock, value)) mask |= 1 << lock;
+    }
+    return mask;
+  }
+
+  /** The step that CPU `local.cpu` makes here, were it to run now: as long as nobody writes what it touches, it makes the same. */
+  #effect(state: Uint32Array, at: number, local: Local, choice: number): Effect {
+    const effect = this.#space.step(state, at, local.cpu, choice);
+    this.noteEffect(local, effect, state, at);
+    return effect;
   }
 }
+
+const WAITS = new Set([POINT_LOCK, POINT_READ_LOCK, POINT_WRITE_LOCK, POINT_EMPTY]);
 
 function count(set: number): number {
   let n = 0;

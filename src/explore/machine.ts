@@ -25,6 +25,7 @@ import {
   CPU_FAULTS,
   CPU_GENERATION,
   CPU_MM,
+  CPU_MODE,
   CPU_PENDING,
   CPU_REQUESTS,
   CPU_STRAYS,
@@ -161,6 +162,8 @@ export class Machine implements LitmusHost {
   #resumed = false;
   #choice = 0;
   #quiet = 0;
+  /** Was the last access one that changed the mode of the CPU that runs? */
+  #atMode = false;
   readonly #finest: boolean;
   /** Granule of the last access of its own that was no step; -1 if what came last is the access that the step began with. */
   #head = -1;
@@ -257,6 +260,7 @@ export class Machine implements LitmusHost {
     step.pending.granule = -1;
     step.pending.choices = 0;
     this.#quiet = 0;
+    this.#atMode = false;
     this.#head = -1;
     this.#running = c;
     this.#resumed = resumes;
@@ -297,6 +301,7 @@ export class Machine implements LitmusHost {
     const bare = kind & ~POINT_JOINED;
     const joined = (kind & POINT_JOINED) !== 0;
     const isPart = joined || this.#isDelivery(c, address, bare);
+    this.#atMode = bare !== POINT_LOAD && address === (this.#blocks[c] as number) + CPU_MODE;
     if (this.#rewinding) {
       this.#rewinding = false;
       this.#asyncify.asyncify_stop_rewind();
@@ -388,15 +393,16 @@ export class Machine implements LitmusHost {
   }
 
   /**
-   * Is the access part of how an interrupt is delivered: its sender writing the request, its receiver taking it? That is one act of hardware,
-   * and part of the step before; that it is put together rightly is tested by itself (test/core/interrupt*.test.ts).
+   * Is the access part of how an interrupt is delivered: its sender writing the request, its receiver taking it, and looking for one as it enters
+   * or leaves the kernel? That is one act of hardware, and part of the step before; that it is put together rightly is tested by itself
+   * (test/core/interrupt*.test.ts).
    */
   #isDelivery(c: number, address: number, kind: number): boolean {
     if (kind === POINT_CHANGE || kind === POINT_CHANGE_WIDE) return false;
     for (let n = 0; n < this.#blocks.length; n++) {
       const at = address - (this.#blocks[n] as number);
       if (at >= CPU_REQUESTS && at < CPU_REQUESTS + MAX_AGENTS * REQUEST_BYTES) return true;
-      if (n === c && at === CPU_PENDING) return kind === POINT_UPDATE;
+      if (n === c && at === CPU_PENDING) return kind === POINT_UPDATE || this.#atMode;
     }
     return false;
   }

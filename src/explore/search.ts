@@ -28,6 +28,8 @@ export interface Limits {
   /** Milliseconds since 1970. */
   readonly deadline: number;
   readonly memoryBytes: number;
+  /** It may end after so many transitions if what it knew of the futures is stale, for then it is to be made again. */
+  readonly trial?: number;
 }
 
 export interface Found {
@@ -113,6 +115,8 @@ export class Search {
     const { width, cpus, locals } = this.#space;
     const visited = new Visited();
     const found = fresh();
+    const { trial = Number.POSITIVE_INFINITY } = limits;
+    this.#futures.begin();
     // A frame of the path: its vector, and in `frames` what is left to run, the CPU and choice that run, the fingerprint, who sleeps.
     let states = new Uint32Array(width * 256);
     let frames = new Int32Array(FRAME * 256);
@@ -120,8 +124,11 @@ export class Search {
     let depth = 0;
     const prints = [0, 0, 0];
     this.#print(initial, 0, prints);
-    visited.setNote(visited.add(prints[0] as number, prints[1] as number, prints[2] as number), ON_PATH);
-    this.#open(states, frames, 0, prints, reduce, 0, found, watch, () => []);
+    const root = visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
+    visited.setNote(root, ON_PATH);
+    this.#open(states, frames, 0, prints, reduce, 0, -1, found, watch);
+    frames[PLACE] = root;
+    frames[MOVED] = visited.moved;
 
     while (depth >= 0) {
       const frame = depth * FRAME;
@@ -132,11 +139,11 @@ export class Search {
         if (c >= 0 && sleep) frames[frame + ASLEEP] = (frames[frame + ASLEEP] as number) | (1 << c);
         const left = frames[frame + LEFT] as number;
         if (left === 0) {
-          const place = visited.add(
-            frames[frame + PRINT] as number,
-            frames[frame + PRINT + 1] as number,
-            frames[frame + PRINT + 2] as number,
-          );
+          const print = frame + PRINT;
+          const place =
+            frames[frame + MOVED] === visited.moved
+              ? (frames[frame + PLACE] as number)
+              : visited.add(frames[print] as number, frames[print + 1] as number, frames[print + 2] as number);
           visited.setNote(place, visited.note(place) & ~ON_PATH);
           depth--;
           continue;
@@ -154,6 +161,7 @@ export class Search {
       if ((found.transitions & (TICK - 1)) === 0) {
         found.stopped = over(found, visited, limits, watch);
         if (found.stopped !== undefined) break;
+        if (found.transitions >= trial && this.#futures.isStale()) break;
       }
 
       const to = at + width;
@@ -177,7 +185,9 @@ export class Search {
         visited.setNote(place, asleep | ON_PATH);
         depth++;
         if (depth > found.deepest) found.deepest = depth;
-        this.#open(states, frames, depth, prints, reduce, asleep, found, watch, () => this.#moves(frames, depth - 1));
+        this.#open(states, frames, depth, prints, reduce, asleep, c, found, watch);
+        frames[depth * FRAME + PLACE] = place;
+        frames[depth * FRAME + MOVED] = visited.moved;
         continue;
       }
       const note = visited.note(place);
@@ -191,7 +201,9 @@ export class Search {
         // Who slept when the state was searched, and does not now, is run there after all.
         visited.setNote(place, (note & asleep) | ON_PATH);
         depth++;
-        this.#reopen(states, frames, depth, prints, reduce, note, asleep);
+        this.#reopen(states, frames, depth, prints, reduce, note, asleep, c);
+        frames[depth * FRAME + PLACE] = place;
+        frames[depth * FRAME + MOVED] = visited.moved;
       }
     }
     found.states = visited.size;
@@ -284,17 +296,17 @@ export class Search {
     prints: readonly number[],
     reduce: boolean,
     asleep: number,
+    last: number,
     found: Found,
     watch: Watch,
-    moves: () => Move[],
   ): void {
     const at = depth * this.#space.width;
     const enabled = this.enabled(states, at);
     if (enabled === 0) {
-      if (this.hasEnded(states, at)) watch.ended(states, at, moves);
-      else found.deadlock ??= moves();
+      if (this.hasEnded(states, at)) watch.ended(states, at, () => this.#moves(frames, depth - 1));
+      else found.deadlock ??= this.#moves(frames, depth - 1);
     }
-    const set = reduce ? this.#futures.choose(states, at, enabled) : enabled;
+    const set = reduce ? this.#futures.choose(states, at, enabled, last) : enabled;
     this.#enter(frames, depth, prints, set & ~asleep, enabled & ~set & ~asleep, asleep);
   }
 
@@ -306,10 +318,11 @@ export class Search {
     reduce: boolean,
     sleptThen: number,
     asleep: number,
+    last: number,
   ): void {
     const at = depth * this.#space.width;
     const enabled = this.enabled(states, at);
-    const set = reduce ? this.#futures.choose(states, at, enabled) : enabled;
+    const set = reduce ? this.#futures.choose(states, at, enabled, last) : enabled;
     this.#enter(frames, depth, prints, set & sleptThen & ~asleep, 0, sleptThen & asleep);
   }
 
@@ -346,16 +359,9 @@ export class Search {
   }
 
   #step(states: Uint32Array, at: number, c: number, choice: number): Effect {
-    const known = this.#space.runs;
     const effect = this.#space.step(states, at, c, choice);
-    if (this.#space.runs !== known) this.#learn(states, at, c, effect);
+    this.#futures.noteEffect(this.#space.locals[states[at + c] as number] as Local, effect, states, at);
     return effect;
-  }
-
-  #learn(states: Uint32Array, at: number, c: number, effect: Effect): void {
-    const { locals } = this.#space;
-    this.#futures.noteEffect(locals[states[at + c] as number] as Local, effect);
-    this.#futures.noteLocal(locals[effect.local] as Local);
   }
 
   /** The moves of the path from frame 0 to frame `last`. */
@@ -407,13 +413,16 @@ export class Search {
   }
 }
 
-const FRAME = 8;
+const FRAME = 10;
 const LEFT = 0;
 const REST = 1;
 const CPU = 2;
 const CHOICE = 3;
 const PRINT = 4;
 const ASLEEP = 7;
+/** Where it is in the set of visited states, as long as that has moved so often. */
+const PLACE = 8;
+const MOVED = 9;
 
 /** In the note of a visited state, beside the CPUs that slept when it was searched: it is on the path. */
 const ON_PATH = 1 << 31;

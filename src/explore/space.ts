@@ -9,7 +9,6 @@
 // shipped code, and it is run once for each local situation, not once for each state.
 
 import {
-  POINT_ATOMIC,
   POINT_CHANGE,
   POINT_CHANGE_WIDE,
   POINT_EMPTY,
@@ -22,6 +21,7 @@ import { type Machine, POINT_CHOICE, Restart, type Step, writesAt } from './mach
 
 /** Most shared granules; a scenario with more is told so. */
 export const MOST_SLOTS = 128;
+export const SLOT_WORDS = MOST_SLOTS / 32;
 
 /** A CPU between two steps. */
 export interface Local {
@@ -64,6 +64,10 @@ export interface Effect {
   /** All shared slots it touched; the first is that of its access, if it has one. */
   readonly touched: readonly number[];
   readonly wrote: readonly boolean[];
+  /** The same as bits: SLOT_WORDS words of the slots it touched, then SLOT_WORDS of those it wrote. */
+  readonly bits: Uint32Array;
+  /** Does futures.ts know it? */
+  noted: boolean;
 }
 
 export class StateSpace {
@@ -120,14 +124,17 @@ export class StateSpace {
     const local = this.locals[state[at + c] as number] as Local;
     if (local.done) return false;
     const { kind, slot } = local;
-    if (kind < POINT_LOCK) return true;
-    if (kind === POINT_CHOICE || kind === POINT_ATOMIC) return true;
-    const value = state[at + this.cpus + slot] as number;
-    if (kind === POINT_LOCK || kind === POINT_EMPTY) return this.#word(slot, value, local.half) === 0;
-    if (kind === POINT_FILLED) return this.#word(slot, value, local.half) !== 0;
-    if (kind === POINT_CHANGE) return this.#word(slot, value, local.half) !== local.seen;
-    if (kind === POINT_CHANGE_WIDE) return value !== local.seen;
-    if (kind === POINT_READ_LOCK || kind === POINT_WRITE_LOCK) return this.#lockMayRun(slot, value, local.half, kind);
+    if (kind < POINT_LOCK || slot < 0) return true;
+    return this.admits(kind, slot, state[at + this.cpus + slot] as number, local.half, local.seen);
+  }
+
+  /** Does a value of a slot let go on who stands at a point of this kind, of word `half`, and has `seen` what did not do? */
+  admits(kind: number, slot: number, value: number, half: number, seen: number): boolean {
+    if (kind === POINT_LOCK || kind === POINT_EMPTY) return this.#word(slot, value, half) === 0;
+    if (kind === POINT_FILLED) return this.#word(slot, value, half) !== 0;
+    if (kind === POINT_CHANGE) return this.#word(slot, value, half) !== seen;
+    if (kind === POINT_CHANGE_WIDE) return value !== seen;
+    if (kind === POINT_READ_LOCK || kind === POINT_WRITE_LOCK) return this.#lockMayRun(slot, value, half, kind);
     return true;
   }
 
@@ -188,7 +195,9 @@ export class StateSpace {
     }
     const { fails, points, written } = step;
     const wrote = written.slice();
-    const effect: Effect = { local: this.#intern(c, step).number, slots, values, fails, points, touched, wrote };
+    const to = this.#intern(c, step).number;
+    const bits = bitsOf(touched, wrote);
+    const effect: Effect = { local: to, slots, values, fails, points, touched, wrote, bits, noted: false };
     // The way to it: the choice if there is one, then each slot in order of touch.
     let node: Node = local.root;
     const way = local.kind === POINT_CHOICE ? [-1, ...touched] : touched;
@@ -365,6 +374,18 @@ export class StateSpace {
 }
 
 const UNKNOWN = -3;
+
+/** What `Effect.bits` is. */
+export function bitsOf(touched: readonly number[], wrote: readonly boolean[]): Uint32Array {
+  const bits = new Uint32Array(2 * SLOT_WORDS);
+  for (const [n, slot] of touched.entries()) {
+    const bit = 1 << (slot & 31);
+    bits[slot >> 5] = (bits[slot >> 5] as number) | bit;
+    const word = SLOT_WORDS + (slot >> 5);
+    if (wrote[n]) bits[word] = (bits[word] as number) | bit;
+  }
+  return bits;
+}
 
 function hashOf(words: Uint32Array, seed: number): number {
   let h = seed + 0x9e3779b9;

@@ -43,6 +43,8 @@ export class Visited {
   #places = new Uint32Array(FIRST * WORDS);
   #capacity = FIRST;
   size = 0;
+  /** How often all places changed. */
+  moved = 0;
   /** Did the last `add` add one? */
   added = false;
 
@@ -102,6 +104,7 @@ export class Visited {
       for (let n = 0; n < WORDS; n++) places[at + n] = old[from + n] as number;
     }
     this.#places = places;
+    this.moved++;
   }
 }
 
