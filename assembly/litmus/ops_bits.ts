@@ -148,14 +148,15 @@ export const OP_CALL = 0x80; // immediate: SHOOT_* of its flushes
 export const FIRST_ARGUMENT = 16;
 
 // Argument 0 is what it is about (the mm, the file or the folio), 1 and 2 the first and last byte or page, 3 the options (of the function, and
-// PATH_*), 4 and 5 what stands here. d = entries that were touched, up to CALL_MPROTECT; then what the function returns.
+// PATH_*), 4 to 6 what stands here. d = what the function returns, or where it returns nothing how many entries it touched.
 export const CALL_WP_SHARED = 0; //     wp_shared_mapping_range(): pages of a file
-export const CALL_CLEAN_RECORD = 1; //  clean_record_shared_mapping_range(): 4 the address of the bitmap, 5 the page of its bit 0
+export const CALL_CLEAN_RECORD = 1; //  clean_record_shared_mapping_range(): 5 the page of bit 0; d = the first word of the bitmap, the CPU's own
 export const CALL_CLEAR_REFS = 2; //    clear_refs_write() of soft-dirty: bytes of an mm, and so below
-export const CALL_PAGEMAP = 3; //       pagemap's soft-dirty: 4 the address of the bitmap, 5 the page number of its bit 0
+export const CALL_PAGEMAP = 3; //       pagemap's soft-dirty: 5 the page number of bit 0; d as for CALL_CLEAN_RECORD
 export const CALL_MADV_DONTNEED = 4; //
 export const CALL_MADV_FREE = 5; //
-export const CALL_MPROTECT = 16; //     4 the rights: VM_READ, VM_WRITE, VM_EXEC
+export const CALL_TRANSFER = 6; //      a driver's cycle over its file; d = pages that were copied
+export const CALL_MPROTECT = 16; //     4 the rights: VM_READ, VM_WRITE, VM_EXEC; 6 as for CALL_MIGRATE
 export const CALL_UFFD_WP = 17; //      UFFDIO_WRITEPROTECT
 export const CALL_MUNMAP = 18; //
 export const CALL_KSM_MERGE = 19; //    try_to_merge_one_page() of the page at argument 1; 4 the folio to merge it with, 0: becomes one
@@ -163,6 +164,10 @@ export const CALL_WRITE_BACK = 20; //   of a folio: clear_page_dirty_for_io(), a
 export const CALL_MKCLEAN = 21; //      folio_mkclean()
 export const CALL_REAP = 22; //         the OOM reaper, of an mm
 export const CALL_MMPUT = 23; //        the last user takes the mm down
+export const CALL_RECLAIM = 24; //      of a folio: unmapped with its flush put off, written out, freed; d = 1 if it is gone
+export const CALL_MIGRATE = 25; //      of a folio to the one at 4, whose reference goes; 6 the mm in which flushes are put off, 0: none is
+export const CALL_SETTLE = 26; //       the flushes of migrations of an mm that were put off, and the frames that were kept
+export const CALL_FAULT = 27; //        handle_mm_fault() at address 1; 3 is HANDLER_*, 4 is ACCESS_*; d = SIGNAL_*, 0: make the access again
 
 // ---- invariants that the machine itself watches; those of a scenario follow
 

@@ -13,8 +13,10 @@ import {
   BUFFERED_VALUE,
   BUFFERED_WORD,
   BUILD_EXPLORE,
+  CPU_STRAYS,
   FORMAT_X86_64_LA57,
   FRAME_DATA,
+  FRAME_FOLIO,
   GHOST_GUARD,
   GHOST_LAST,
   GHOST_LOCK,
@@ -38,6 +40,7 @@ import { Block, Code } from "./block";
 import {
   INVARIANT_ASID,
   INVARIANT_NOUAF,
+  INVARIANT_NOWALK,
   NO_SYMBOL,
   OP_DRAIN,
   OP_ENTER_USER,
@@ -72,6 +75,7 @@ export abstract class User {
       User.release(p, <usize>Block.symbol(p, Code.c(at)));
       return;
     }
+    User.watch(p, cpu);
     Block.next(p);
   }
 
@@ -80,6 +84,7 @@ export abstract class User {
     const access = User.accessOf(op);
     if (op == OP_USER_EXCHANGE) StoreBuffer.drain(cpu);
     const word = Cpu.translate<F>(cpu, va, access);
+    User.watch(p, cpu);
     if (word == 0) {
       User.fault(p, cpu, va, access);
       return;
@@ -163,10 +168,17 @@ export abstract class User {
     Block.jump(p, handler);
   }
 
+  /** Did a walk of the CPU read a table that was freed (HW_WATCHED)? */
+  @inline
+  private static watch(p: usize, cpu: usize): void {
+    if (load<u32>(cpu, CPU_STRAYS) != 0) Block.fail(p, (<u32>1) << INVARIANT_NOWALK);
+  }
+
   /** Was the frame that the access reached free, or another's? */
   private static judge(p: usize, mm: usize, word: usize): void {
     const index = Frames.indexAt(word);
-    if (Shared.load<u32>(Frames.meta(index) + META_STATE) != FRAME_DATA) Block.fail(p, (<u32>1) << INVARIANT_NOUAF);
+    const state = Shared.load<u32>(Frames.meta(index) + META_STATE);
+    if (state != FRAME_DATA && state != FRAME_FOLIO) Block.fail(p, (<u32>1) << INVARIANT_NOUAF);
     const owners = <usize>load<u32>(p, LITMUS_OWNERS);
     if (owners == 0) return;
     const owner = <usize>Shared.load<u64>(owners + ((<usize>index) << 3));

@@ -116,17 +116,28 @@ export interface Body {
 
 export type Declaration = Item &
   (
-    | { readonly kind: 'mm'; readonly name: Name; readonly splitPtl: boolean }
-    | { readonly kind: 'file'; readonly name: Name }
-    | { readonly kind: 'word'; readonly name: Name; readonly value: bigint }
+    | { readonly kind: 'mm'; readonly name: Name; readonly options: readonly MmOption[] }
+    | { readonly kind: 'file'; readonly name: Name; readonly driver: FileDriver | undefined }
+    | {
+        readonly kind: 'word';
+        readonly name: Name;
+        readonly value: bigint;
+        /** Undefined: a word of its own. */
+        readonly part: WordPart | undefined;
+      }
     | { readonly kind: 'spinlock'; readonly name: Name }
     | { readonly kind: 'rwsem'; readonly name: Name }
     | {
         readonly kind: 'frame';
         readonly name: Name;
         readonly value: bigint;
-        readonly references: number;
+        /** Undefined: it does not say. */
+        readonly references: number | undefined;
         readonly owner: Name | undefined;
+        /** Undefined: a frame that no mm counts. */
+        readonly folio: FolioDeclaration | undefined;
+        /** PG_* */
+        readonly flags: readonly Name[];
       }
     | {
         readonly kind: 'page';
@@ -147,12 +158,41 @@ export type Declaration = Item &
       }
     | { readonly kind: 'tlb'; readonly cpu: Name; readonly page: Name; readonly flags: readonly Name[] }
     | {
+        readonly kind: 'hardware';
+        readonly cpu: Name;
+        /** The page that it speculates about. */
+        readonly page: Name | undefined;
+        readonly flags: readonly Name[];
+      }
+    | {
         readonly kind: 'if';
         readonly condition: Expression;
         readonly then: DeclarationBlock;
         readonly otherwise: DeclarationBlock | undefined;
       }
   );
+
+/** `deferred`: migrations may put their flushes off; `deferred-early`: and then give frames up before they are made. */
+export type MmOption = 'split-ptl' | 'deferred' | 'deferred-early';
+
+/** A file has a driver that hears of first stores: its pages are in the page cache, or with `frame` frames of a device. */
+export interface FileDriver {
+  readonly frame: Name | undefined;
+}
+
+/** An anonymous page, or a page of a file. */
+export type FolioDeclaration =
+  | { readonly kind: 'anon' }
+  | { readonly kind: 'cached'; readonly file: Name; readonly index: bigint };
+
+/**
+ * A word that is part of something else: the first word of a page in the backing store of a file, or on a driver's device; a driver's record,
+ * a bit for each page; the first word of a swap slot.
+ */
+export type WordPart =
+  | { readonly of: 'backing' | 'device'; readonly file: Name; readonly index: bigint }
+  | { readonly of: 'record'; readonly file: Name }
+  | { readonly of: 'swap'; readonly index: bigint };
 
 export interface DeclarationBlock {
   readonly declarations: readonly Declaration[];

@@ -575,8 +575,11 @@ export class CodeWriter {
   }
 
   #flags(call: CallExpression, from: number): readonly string[] {
-    const posted = this.#context.variant?.['invalidation'] === 'posted' ? ['posted'] : [];
-    return [...posted, ...call.arguments.slice(from).map(nameText)];
+    const { variant } = this.#context;
+    const posted = variant?.['invalidation'] === 'posted' ? ['posted'] : [];
+    const told = from < 0 ? [] : call.arguments.slice(from).map(nameText);
+    // A parameter stands for its value.
+    return [...posted, ...told.map((name) => variant?.[name] ?? name)];
   }
 
   // ---- parts

@@ -17,6 +17,7 @@ import type {
   Proposition,
   ScenarioFile,
   Statement,
+  WordPart,
 } from './ast.ts';
 import { PRECEDENCE } from './precedence.ts';
 
@@ -253,18 +254,25 @@ function shortDeclaration({ declarations, closing }: DeclarationBlock): string |
 function declarationText(declaration: Exclude<Declaration, { kind: 'if' }>): string {
   switch (declaration.kind) {
     case 'mm':
-      return `mm ${declaration.name.text}${declaration.splitPtl ? ', split-ptl' : ''};`;
-    case 'file':
+      return `mm ${[declaration.name.text, ...declaration.options].join(', ')};`;
+    case 'file': {
+      const { name, driver } = declaration;
+      const frame = driver?.frame === undefined ? '' : ` ${driver.frame.text}`;
+      return `file ${name.text}${driver === undefined ? '' : `, driver${frame}`};`;
+    }
     case 'spinlock':
     case 'rwsem':
       return `${declaration.kind} ${declaration.name.text};`;
     case 'word':
-      return `word ${declaration.name.text} = ${numberText({ kind: 'number', at: declaration.at, value: declaration.value })};`;
+      return `word ${declaration.name.text} = ${numberText({ kind: 'number', at: declaration.at, value: declaration.value })}${partText(declaration.part)};`;
     case 'frame': {
-      const { name, value, references, owner } = declaration;
+      const { name, value, references, owner, folio, flags } = declaration;
+      const belongs =
+        folio === undefined ? '' : folio.kind === 'anon' ? ', anon' : `, in ${folio.file.text} @ ${folio.index}`;
       const owned = owner === undefined ? '' : `, owner ${owner.text}`;
-      const counted = references === 1 ? '' : references === 0 ? ', free' : `, references ${references}`;
-      return `frame ${name.text} = ${value}${owned}${counted};`;
+      const counted = references === undefined ? '' : references === 0 ? ', free' : `, references ${references}`;
+      const flagged = flags.length === 0 ? '' : ` :${flags.map(({ text }) => ` ${text}`).join('')}`;
+      return `frame ${name.text} = ${value}${belongs}${owned}${counted}${flagged};`;
     }
     case 'page': {
       const { name, mm, va, entry } = declaration;
@@ -280,8 +288,24 @@ function declarationText(declaration: Exclude<Declaration, { kind: 'if' }>): str
       const over = `${first.text}${last === undefined ? '' : ` .. ${last.text}`}`;
       return `vma ${name.text} in ${mm.text}${shows} : ${over}${flags.map(({ text }) => ` ${text}`).join('')};`;
     }
+    case 'hardware': {
+      const { cpu, page, flags } = declaration;
+      return `hardware ${cpu.text}${page === undefined ? '' : ` -> ${page.text}`} :${flags.map(({ text }) => ` ${text}`).join('')};`;
+    }
     case 'tlb':
       return `tlb ${declaration.cpu.text} : ${declaration.page.text}${declaration.flags.map(({ text }) => ` ${text}`).join('')};`;
+  }
+}
+
+function partText(part: WordPart | undefined): string {
+  if (part === undefined) return '';
+  switch (part.of) {
+    case 'swap':
+      return `, swap @ ${part.index}`;
+    case 'record':
+      return `, record of ${part.file.text}`;
+    default:
+      return `, ${part.of} of ${part.file.text}${part.index === 0n ? '' : ` @ ${part.index}`}`;
   }
 }
 

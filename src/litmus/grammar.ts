@@ -24,6 +24,7 @@ import type {
   Expectation,
   Expression,
   FinalCondition,
+  FolioDeclaration,
   FormalParameter,
   FunctionDeclaration,
   InitBlock,
@@ -31,6 +32,7 @@ import type {
   Kind,
   Location,
   Locations,
+  MmOption,
   Name,
   NameExpression,
   NumberExpression,
@@ -43,6 +45,7 @@ import type {
   Statement,
   VariantDeclaration,
   WordExpression,
+  WordPart,
 } from './ast.ts';
 import { PRECEDENCE } from './precedence.ts';
 import {
@@ -478,21 +481,31 @@ class ScenarioParser extends EmbeddedActionsParser {
         ALT: () => {
           this.CONSUME(Contextual.Mm);
           const name = this.#name(this.CONSUME(Word));
-          const splitPtl = this.OPTION(() => {
+          const options: MmOption[] = [];
+          this.MANY1(() => {
             this.CONSUME(Sign.Comma);
-            this.CONSUME(Contextual.SplitPtl);
-            return true;
+            const option = this.OR2([
+              { ALT: () => this.CONSUME(Contextual.SplitPtl) },
+              { ALT: () => this.CONSUME(Contextual.Deferred) },
+              { ALT: () => this.CONSUME(Contextual.DeferredEarly) },
+            ]);
+            options.push(option.image as MmOption);
           });
           this.CONSUME(Sign.Semicolon);
-          return { kind: 'mm', name, splitPtl: splitPtl ?? false, ...this.#item(begun) };
+          return { kind: 'mm', name, options, ...this.#item(begun) };
         },
       },
       {
         ALT: () => {
           this.CONSUME(Contextual.File);
           const name = this.#name(this.CONSUME1(Word));
+          const driver = this.OPTION(() => {
+            this.CONSUME1(Sign.Comma);
+            this.CONSUME(Contextual.Driver);
+            return { frame: this.OPTION4(() => this.#name(this.CONSUME6(Word))) };
+          });
           this.CONSUME1(Sign.Semicolon);
-          return { kind: 'file', name, ...this.#item(begun) };
+          return { kind: 'file', name, driver, ...this.#item(begun) };
         },
       },
       {
@@ -503,8 +516,12 @@ class ScenarioParser extends EmbeddedActionsParser {
             this.CONSUME(Equals);
             return this.#bigint(this.CONSUME(Integer));
           });
+          const part = this.OPTION3(() => {
+            this.CONSUME2(Sign.Comma);
+            return this.SUBRULE(this.wordPart);
+          });
           this.CONSUME2(Sign.Semicolon);
-          return { kind: 'word', name, value: value ?? 0n, ...this.#item(begun) };
+          return { kind: 'word', name, value: value ?? 0n, part, ...this.#item(begun) };
         },
       },
       {
@@ -521,6 +538,7 @@ class ScenarioParser extends EmbeddedActionsParser {
       { ALT: () => ({ ...this.SUBRULE(this.frame), ...this.#item(begun) }) },
       { ALT: () => ({ ...this.SUBRULE(this.page), ...this.#item(begun) }) },
       { ALT: () => ({ ...this.SUBRULE(this.vma), ...this.#item(begun) }) },
+      { ALT: () => ({ ...this.SUBRULE(this.hardware), ...this.#item(begun) }) },
       {
         ALT: () => {
           this.CONSUME(Contextual.Tlb);
@@ -566,8 +584,10 @@ class ScenarioParser extends EmbeddedActionsParser {
       const start = this.CONSUME(Contextual.Frame);
       const name = this.#name(this.CONSUME(Word));
       let value = 0n;
-      let references = 1;
+      let references: number | undefined;
       let owner: Name | undefined;
+      let folio: FolioDeclaration | undefined;
+      const flags: Name[] = [];
       this.OPTION(() => {
         this.CONSUME(Equals);
         value = this.#bigint(this.CONSUME(Integer));
@@ -593,10 +613,81 @@ class ScenarioParser extends EmbeddedActionsParser {
               references = 0;
             },
           },
+          {
+            ALT: () => {
+              this.CONSUME(Contextual.Anon);
+              folio = { kind: 'anon' };
+            },
+          },
+          {
+            ALT: () => {
+              this.CONSUME(Contextual.In);
+              const file = this.#name(this.CONSUME2(Word));
+              this.CONSUME(Sign.AtSign);
+              folio = { kind: 'cached', file, index: this.#bigint(this.CONSUME2(Integer)) };
+            },
+          },
         ]);
       });
+      this.OPTION1(() => {
+        this.CONSUME(Sign.Colon);
+        this.MANY1(() => flags.push(this.#name(this.CONSUME3(Word))));
+      });
       this.CONSUME(Sign.Semicolon);
-      return { kind: 'frame', name, value, references, owner, at: position(start) };
+      return { kind: 'frame', name, value, references, owner, folio, flags, at: position(start) };
+    },
+  );
+
+  private readonly wordPart: ParserMethod<[], WordPart> = this.RULE(
+    'wordPart',
+    (): WordPart =>
+      this.OR<WordPart>([
+        {
+          ALT: () => {
+            const of = this.OR1([
+              { ALT: () => this.CONSUME(Contextual.Backing) },
+              { ALT: () => this.CONSUME(Contextual.Device) },
+            ]);
+            this.CONSUME(Contextual.Of);
+            const file = this.#name(this.CONSUME(Word));
+            const index = this.OPTION(() => {
+              this.CONSUME(Sign.AtSign);
+              return this.#bigint(this.CONSUME(Integer));
+            });
+            return { of: of.image as 'backing' | 'device', file, index: index ?? 0n };
+          },
+        },
+        {
+          ALT: () => {
+            this.CONSUME(Contextual.Record);
+            this.CONSUME1(Contextual.Of);
+            return { of: 'record', file: this.#name(this.CONSUME1(Word)) };
+          },
+        },
+        {
+          ALT: () => {
+            this.CONSUME(Contextual.Swap);
+            this.CONSUME1(Sign.AtSign);
+            return { of: 'swap', index: this.#bigint(this.CONSUME1(Integer)) };
+          },
+        },
+      ]),
+  );
+
+  private readonly hardware: ParserMethod<[], Declaration & { kind: 'hardware' }> = this.RULE(
+    'hardware',
+    (): Declaration & { kind: 'hardware' } => {
+      const start = this.CONSUME(Contextual.Hardware);
+      const cpu = this.#name(this.CONSUME(Cpu));
+      const page = this.OPTION(() => {
+        this.CONSUME(Sign.Arrow);
+        return this.#name(this.CONSUME(Word));
+      });
+      const flags: Name[] = [];
+      this.CONSUME(Sign.Colon);
+      this.MANY(() => flags.push(this.#name(this.CONSUME1(Word))));
+      this.CONSUME(Sign.Semicolon);
+      return { kind: 'hardware', cpu, page, flags, at: position(start) };
     },
   );
 

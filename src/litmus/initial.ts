@@ -1,6 +1,15 @@
 // The state in which a variant begins, from the `init` block.
 
 import {
+  HW_EVICT,
+  HW_NEGATIVE,
+  HW_SPECULATE,
+  HW_WATCHED,
+  PG_ANON_EXCLUSIVE,
+  PG_DIRTY,
+  PG_KSM,
+  PG_SWAPBACKED,
+  PG_UPTODATE,
   VM_EXEC,
   VM_HUGETLB,
   VM_IO,
@@ -9,12 +18,25 @@ import {
   VM_PFNMAP,
   VM_READ,
   VM_SHARED,
+  VM_SOFTDIRTY,
+  VM_UFFD_WP,
   VM_WRITE,
+  VM_WRITENOTIFY,
 } from '../../assembly/layout.ts';
-import type { Declaration, EntryDeclaration, Name, ScenarioFile } from './ast.ts';
+import type { Declaration, EntryDeclaration, FolioDeclaration, Name, ScenarioFile, WordPart } from './ast.ts';
 import { fold } from './fold.ts';
 import { Environment, type Names } from './names.ts';
-import type { EntrySpec, FrameSpec, PageSpec, Variant, VmaSpec, World } from './program.ts';
+import type {
+  EntrySpec,
+  FrameSpec,
+  HardwareSpec,
+  MmSpec,
+  PageSpec,
+  Variant,
+  VmaSpec,
+  WordSpec,
+  World,
+} from './program.ts';
 
 /** Flags of VMAs, by the kernel's names. VM_WRITE brings VM_MAYWRITE with it. */
 export const VMA_FLAGS: Readonly<Record<string, number>> = {
@@ -27,10 +49,26 @@ export const VMA_FLAGS: Readonly<Record<string, number>> = {
   VM_IO,
   VM_HUGETLB,
   VM_MIXEDMAP,
+  VM_UFFD_WP,
+  VM_SOFTDIRTY,
+  VM_WRITENOTIFY,
 };
 
 /** Bits of a PTE that a page may begin with. */
 export const PTE_FLAGS = ['W', 'A', 'D', 'SD', 'UFFD', 'SPECIAL'] as const;
+/** What the mm knows of a folio, beside that it is up to date and, of an anonymous one, may be swapped. */
+export const FOLIO_FLAGS: Readonly<Record<string, number>> = {
+  PG_dirty: PG_DIRTY,
+  PG_anon_exclusive: PG_ANON_EXCLUSIVE,
+  PG_ksm: PG_KSM,
+};
+/** What hardware does unasked: evicts, speculates, caches what is absent; and a paging-structure cache. */
+export const HARDWARE_FLAGS: Readonly<Record<string, number>> = {
+  EVICT: HW_EVICT,
+  SPECULATE: HW_SPECULATE,
+  NEGATIVE: HW_NEGATIVE,
+  PWC: HW_WATCHED,
+};
 /** Bits of a TLB entry. */
 export const TLB_FLAGS = ['W', 'D'] as const;
 
@@ -54,19 +92,31 @@ export function worldOf(file: ScenarioFile, names: Names, variant: Variant): Wor
     }),
   );
   const cpus = file.programs.map(({ name }) => name.text);
+  const hardware = of('hardware').map(
+    ({ cpu, page, flags }): HardwareSpec => ({
+      cpu: cpus.indexOf(cpu.text),
+      flags: flags.reduce((bits, flag) => bits | (HARDWARE_FLAGS[flag.text] ?? 0), 0),
+      structures: has(flags, 'PWC'),
+      page: page?.text,
+    }),
+  );
   return {
     machine: variant['machine'] as World['machine'],
     invalidation: variant['invalidation'] as World['invalidation'],
     shootdown: variant['shootdown'] as World['shootdown'],
     memory: variant['memory'] as World['memory'],
-    mms: of('mm').map(({ name, splitPtl }) => ({ name: name.text, splitPtl })),
-    files: of('file').map(({ name }) => ({ name: name.text })),
+    mms: of('mm').map(mmSpec),
+    files: of('file').map(({ name, driver }) => ({
+      name: name.text,
+      ...(driver && { driver: { frame: driver.frame?.text } }),
+    })),
     frames: of('frame').map(
-      ({ name, value, references, owner }): FrameSpec => ({
+      ({ name, value, references, owner, folio, flags }): FrameSpec => ({
         name: name.text,
         value,
         owner: owner?.text,
-        references,
+        references: references ?? (folio === undefined ? 1 : 0),
+        ...(folio && { folio: folioSpec(folio, flags) }),
       }),
     ),
     vmas: of('vma').map(
@@ -81,7 +131,11 @@ export function worldOf(file: ScenarioFile, names: Names, variant: Variant): Wor
       }),
     ),
     pages,
-    words: of('word').map(({ name, value }) => ({ name: name.text, value })),
+    words: of('word').map(({ name, value, part }) => ({
+      name: name.text,
+      value,
+      ...(part && { part: partSpec(part) }),
+    })),
     locks: [
       ...of('spinlock').map(({ name }) => ({ name: name.text, kind: 'spin' as const })),
       ...of('rwsem').map(({ name }) => ({ name: name.text, kind: 'rw' as const })),
@@ -94,7 +148,33 @@ export function worldOf(file: ScenarioFile, names: Names, variant: Variant): Wor
         dirty: has(flags, 'D'),
       }),
     ),
+    ...(hardware.length > 0 && { hardware }),
+    ...(of('frame').some(({ folio }) => folio !== undefined) && { pageWords: wordsOf(file) }),
   };
+}
+
+/** The words of pages and frames that the file names, and those before them. */
+function wordsOf(tree: unknown): number {
+  if (typeof tree !== 'object' || tree === null) return 1;
+  const own = 'kind' in tree && tree.kind === 'word' && 'base' in tree && 'index' in tree ? Number(tree.index) + 1 : 1;
+  return Object.values(tree).reduce<number>((most, each) => Math.max(most, wordsOf(each)), own);
+}
+
+function mmSpec({ name, options }: Declaration & { kind: 'mm' }): MmSpec {
+  const deferred = options.includes('deferred-early') ? 'early' : options.includes('deferred') ? 'late' : undefined;
+  return { name: name.text, splitPtl: options.includes('split-ptl'), ...(deferred && { deferred }) };
+}
+
+function folioSpec(folio: FolioDeclaration, flags: readonly Name[]): NonNullable<FrameSpec['folio']> {
+  const bits = flags.reduce((set, flag) => set | (FOLIO_FLAGS[flag.text] ?? 0), 0);
+  if (folio.kind === 'cached') return { file: folio.file.text, index: Number(folio.index), flags: bits | PG_UPTODATE };
+  return { file: undefined, index: 0, flags: bits | PG_UPTODATE | PG_SWAPBACKED };
+}
+
+function partSpec(part: WordPart): NonNullable<WordSpec['part']> {
+  if (part.of === 'swap') return { of: 'swap', index: Number(part.index) };
+  if (part.of === 'record') return { of: 'record', file: part.file.text };
+  return { of: part.of, file: part.file.text, index: Number(part.index) };
 }
 
 /** The declarations that the variant has. */

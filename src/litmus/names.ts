@@ -25,7 +25,7 @@ export class Names {
   constructor(file: ScenarioFile) {
     for (const parameter of parametersOf(file)) this.parameters.set(parameter.name, parameter);
     for (const declaration of allDeclarations(file.init?.declarations ?? [])) {
-      if (declaration.kind === 'if' || declaration.kind === 'tlb') continue;
+      if (declaration.kind === 'if' || declaration.kind === 'tlb' || declaration.kind === 'hardware') continue;
       if (!this.objects.has(declaration.name.text)) {
         this.objects.set(declaration.name.text, { of: declaration.kind, at: declaration.name });
       }

@@ -107,8 +107,8 @@ export type PageField = 'va' | 'slot' | 'ptl' | 'last' | 'guard' | 'stored';
 /** `pfn`: its number. `data`: address of its first word. */
 export type FrameField = 'pfn' | 'data';
 export type VmaField = 'handle' | 'lock' | 'start' | 'end' | 'flags';
-export type FileField = 'handle' | 'i_mmap_lock';
-export type FolioField = 'handle' | 'lock' | 'flags' | 'refcount' | 'mapcount';
+export type FileField = 'handle' | 'i_mmap_lock' | 'driver_lock';
+export type FolioField = 'handle' | 'lock' | 'flags' | 'mapcount';
 export type CpuField = 'handle' | 'lazy' | 'mode' | 'buffer';
 
 /** The state in which a scenario begins. */
@@ -119,15 +119,54 @@ export interface World {
   /** How CPUs are asked to invalidate. */
   readonly shootdown: 'ipi' | 'broadcast';
   readonly memory: 'sc' | 'tso';
-  readonly mms: readonly { readonly name: string; readonly splitPtl: boolean }[];
-  readonly files: readonly { readonly name: string }[];
+  readonly mms: readonly MmSpec[];
+  readonly files: readonly FileSpec[];
   readonly frames: readonly FrameSpec[];
   readonly vmas: readonly VmaSpec[];
   readonly pages: readonly PageSpec[];
-  readonly words: readonly { readonly name: string; readonly value: bigint }[];
+  readonly words: readonly WordSpec[];
   readonly locks: readonly { readonly name: string; readonly kind: 'spin' | 'rw' }[];
   /** What TLBs hold at the start. */
   readonly entries: readonly EntrySpec[];
+  /** What the hardware of CPUs does beside what programs ask of it. */
+  readonly hardware?: readonly HardwareSpec[];
+  /** Words of a page that are copied and compared by whole functions: those that programs name; undefined: 8. */
+  readonly pageWords?: number;
+}
+
+export interface MmSpec {
+  readonly name: string;
+  readonly splitPtl: boolean;
+  /** Flushes of migrations may be put off; `early`: frames are given up before they are made. */
+  readonly deferred?: 'late' | 'early';
+}
+
+export interface FileSpec {
+  readonly name: string;
+  /** Who hears of first stores; with `frame`, its pages are frames of a device. */
+  readonly driver?: { readonly frame: string | undefined };
+}
+
+/** Slots of the swap area of a scenario. */
+export const SWAP_SLOTS = 4;
+
+export interface WordSpec {
+  readonly name: string;
+  readonly value: bigint;
+  readonly part?:
+    | { readonly of: 'backing' | 'device'; readonly file: string; readonly index: number }
+    | { readonly of: 'record'; readonly file: string }
+    | { readonly of: 'swap'; readonly index: number };
+}
+
+export interface HardwareSpec {
+  readonly cpu: number;
+  /** HW_* */
+  readonly flags: number;
+  /** Walks go by a paging-structure cache, and it is watched whether they read tables that were freed. */
+  readonly structures: boolean;
+  /** The page that it speculates about. */
+  readonly page: string | undefined;
 }
 
 export interface FrameSpec {
@@ -136,8 +175,10 @@ export interface FrameSpec {
   readonly value: bigint;
   /** The mm that owns it, for the invariant ASID. */
   readonly owner: string | undefined;
-  /** References at the start; 0: it is free. */
+  /** References at the start; 0: it is free. Of a folio: those beside its entries' and its file's. */
   readonly references: number;
+  /** An anonymous page, or a page of a file. */
+  readonly folio?: { readonly file: string | undefined; readonly index: number /** PG_* */; readonly flags: number };
 }
 
 export interface VmaSpec {

@@ -104,6 +104,15 @@ export const Contextual = {
   References: contextual('references'),
   Free: contextual('free'),
   SplitPtl: contextual('split-ptl'),
+  Deferred: contextual('deferred'),
+  DeferredEarly: contextual('deferred-early'),
+  Driver: contextual('driver'),
+  Anon: contextual('anon'),
+  Backing: contextual('backing'),
+  Device: contextual('device'),
+  Record: contextual('record'),
+  Of: contextual('of'),
+  Hardware: contextual('hardware'),
 } as const;
 
 export const Sign = {
@@ -187,6 +196,7 @@ export const DECLARATIONS: readonly TokenType[] = [
   Contextual.Frame,
   Contextual.Page,
   Contextual.Tlb,
+  Contextual.Hardware,
   Contextual.WordKind,
   Contextual.Spinlock,
   Contextual.Rwsem,

@@ -7,12 +7,25 @@ import {
   ACCESS_READ,
   ACCESS_USER,
   BUFFER_BYTES,
+  CONTROL_SWAP,
   CPU_BUFFER,
   CPU_LAZY,
   CPU_MODE,
   CR_GBPAGES,
   CR_NXE,
   CR_WP,
+  DEFER_FREE_EARLY,
+  DRIVER_DEVICE,
+  DRIVER_LOCK,
+  DRIVER_RECORD,
+  DRIVER_STRIDE,
+  FOLIO_ANON,
+  FOLIO_BACKING,
+  FOLIO_FLAGS,
+  FOLIO_INDEX,
+  FOLIO_LOCK,
+  FOLIO_MAPCOUNT,
+  FOLIO_MAPPING,
   FORMAT_X86_64,
   FRAME_DATA,
   FRAME_SHIFT,
@@ -47,10 +60,17 @@ import {
   SERVES_DATA,
   SERVES_FETCH,
   SHOOT_POSTED,
+  STATUS_OK,
+  SWAP_PAGES,
+  SWAP_STRIDE,
+  VMA_ANON,
+  VMA_PGOFF,
+  VMA_START,
 } from '../../assembly/layout.ts';
 import {
   INSTRUCTION_BYTES,
   NO_SYMBOL,
+  OP_CALL,
   OP_FLUSH_MM,
   OP_FLUSH_RANGE,
   OP_LOAD_MM,
@@ -58,7 +78,19 @@ import {
 } from '../../assembly/litmus/ops_bits.ts';
 import type { CoreExports } from '../core/exports.ts';
 import { dirtyMachineNumber } from '../machine/cpu.ts';
-import type { CpuProgram, Instruction, LitmusProgram, LitmusSymbol, Observed, PageSpec } from './program.ts';
+import {
+  type CpuProgram,
+  type FileSpec,
+  type FrameSpec,
+  type Instruction,
+  type LitmusProgram,
+  type LitmusSymbol,
+  type MmSpec,
+  type Observed,
+  type PageSpec,
+  SWAP_SLOTS,
+  type WordSpec,
+} from './program.ts';
 
 /** A memory with an instance of the core over it. */
 export interface LitmusHost {
@@ -105,6 +137,10 @@ export interface InstancePage {
 
 /** Frames that a program may allocate beside those that the scenario names. */
 const SPARE_OWNERS = 8;
+/** Of those of a TLB, ways of its paging-structure cache. */
+const STRUCTURE_WAYS = 2;
+/** Most migrations whose flush is put off. */
+const DEFERRED_PAGES = 4;
 
 /** Ways of the one set of each CPU's TLB: more than a scenario has pages, so nothing is evicted but by choice. */
 export const LITMUS_TLB_WAYS = 8;
@@ -142,6 +178,8 @@ class Builder {
   readonly #words = new Map<string, number>();
   readonly #locks = new Map<string, number>();
   readonly #pages = new Map<string, InstancePage>();
+  readonly #filePages = new Map<string, number>();
+  readonly #drivers = new Map<string, number>();
   #owners = 0;
 
   constructor(host: LitmusHost, program: LitmusProgram, code: SharedCode) {
@@ -152,9 +190,13 @@ class Builder {
 
   build(): Instance {
     const { world } = this.#program;
-    for (const { name, splitPtl } of world.mms) this.#makeMm(name, splitPtl);
+    if (world.pageWords !== undefined) this.core.setPageWords(world.pageWords);
+    if (this.#hasFolios) this.#openFolios();
+    for (const mm of world.mms) this.#makeMm(mm);
     for (const { name } of world.files) this.#files.set(name, this.#room(this.core.createMapping() >>> 0));
+    if (this.#hasFolios) for (const file of world.files) this.#openFile(file.name);
     this.#makeFrames();
+    for (const file of world.files) this.#makeDriver(file);
     for (const vma of world.vmas) {
       const file = vma.file === undefined ? 0 : need(this.#files, vma.file, 'file');
       const mm = need(this.#mms, vma.mm, 'mm');
@@ -163,10 +205,11 @@ class Builder {
       this.#vmas.set(vma.name, handle);
     }
     for (const page of world.pages) this.#makePage(page);
-    for (const { name, value } of world.words) {
-      const address = this.#allocate(8);
-      this.view.setBigUint64(address, value, true);
-      this.#words.set(name, address);
+    for (const frame of world.frames) this.#settleFolio(frame);
+    for (const word of world.words) {
+      const address = word.part === undefined ? this.#allocate(8) : this.#partOf(word.part);
+      this.view.setBigUint64(address, word.value, true);
+      this.#words.set(word.name, address);
     }
     for (const { name } of world.locks) this.#locks.set(name, this.#allocate(RWLOCK_BYTES));
 
@@ -204,20 +247,84 @@ class Builder {
     return this.#host.view;
   }
 
-  #makeMm(name: string, splitPtl: boolean): void {
+  /** Whole functions of the core and folios want what the kernel has of pages: an array of folios, a swap area, a zero page. */
+  get #hasFolios(): boolean {
+    const { world, cpus, afterwards } = this.#program;
+    const programs = afterwards === undefined ? cpus : [...cpus, afterwards];
+    return (
+      world.frames.some(({ folio }) => folio !== undefined) ||
+      programs.some(({ code }) => code.some(({ op }) => op === OP_CALL))
+    );
+  }
+
+  #openFolios(): void {
+    const hasSwap = this.view.getUint32(CONTROL_SWAP, true) !== 0;
+    const opened = this.core.openFolios() === STATUS_OK && (hasSwap || this.core.openSwap(SWAP_SLOTS) !== 0);
+    if (!opened || this.core.openZeroPage() === 0) throw new RangeError('no room is left for folios');
+  }
+
+  /** Room for all pages that a VMA shows or a folio is, and a backing store. */
+  #openFile(name: string): void {
+    const { vmas, frames, words } = this.#program.world;
+    const shown = vmas.map(({ file, pgoff, start, end }) =>
+      file === name ? Number(pgoff) + Number((end - start) >> BigInt(FRAME_SHIFT)) : 0,
+    );
+    const cached = frames.map(({ folio }) => (folio?.file === name ? folio.index + 1 : 0));
+    const named = words.map(({ part }) =>
+      part !== undefined && 'index' in part && 'file' in part && part.file === name ? part.index + 1 : 0,
+    );
+    const pages = Math.max(1, ...shown, ...cached, ...named);
+    this.#filePages.set(name, pages);
+    const file = need(this.#files, name, 'file');
+    if (this.core.openMapping(file, pages) === 0 || this.core.openStore(file) === 0) {
+      throw new RangeError('no heap is left for the pages of a file');
+    }
+  }
+
+  #makeDriver({ name, driver }: FileSpec): void {
+    if (driver === undefined) return;
+    const pfn = driver.frame === undefined ? -1 : need(this.#frames, driver.frame, 'frame');
+    const pages = this.#filePages.get(name) ?? 1;
+    const made = this.#room(this.core.createDriver(pages, driver.frame !== undefined, pfn) >>> 0);
+    this.#drivers.set(name, made);
+    this.core.setDriver(need(this.#files, name, 'file'), made);
+  }
+
+  /** Address of the word that is part of something else. */
+  #partOf(part: NonNullable<WordSpec['part']>): number {
+    if (part.of === 'swap') {
+      const area = this.view.getUint32(CONTROL_SWAP, true);
+      return this.view.getUint32(area + SWAP_PAGES, true) + part.index * this.view.getUint32(area + SWAP_STRIDE, true);
+    }
+    if (part.of === 'backing') return this.core.storedPage(need(this.#files, part.file, 'file'), part.index) >>> 0;
+    const driver = need(this.#drivers, part.file, 'driver');
+    if (part.of === 'record') return this.view.getUint32(driver + DRIVER_RECORD, true);
+    const stride = this.view.getUint32(driver + DRIVER_STRIDE, true);
+    return this.view.getUint32(driver + DRIVER_DEVICE, true) + part.index * stride;
+  }
+
+  #makeMm({ name, splitPtl, deferred }: MmSpec): void {
     const space = this.#room(this.core.createSpace(FORMAT_X86_64) >>> 0);
     this.core.setRegime(space, CR_WP | CR_NXE | CR_GBPAGES, 0, 46);
     this.#spaces.set(name, space);
-    this.#mms.set(name, this.#room(this.core.createMm(space, splitPtl) >>> 0));
+    const mm = this.#room(this.core.createMm(space, splitPtl) >>> 0);
+    this.#mms.set(name, mm);
+    if (deferred === undefined) return;
+    const flags = deferred === 'early' ? DEFER_FREE_EARLY : 0;
+    this.core.setDeferred(mm, this.#room(this.core.createDeferred(DEFERRED_PAGES, flags) >>> 0));
   }
 
   #makeFrames(): void {
     const { frames } = this.#program.world;
     for (const frame of frames) {
-      const pfn = this.core.allocateFrame(FRAME_DATA);
+      const pfn = frame.folio === undefined ? this.core.allocateFrame(FRAME_DATA) : this.core.allocateFolio();
       if (pfn < 0) throw new RangeError('no frame of RAM is left');
       this.#frames.set(frame.name, pfn);
       this.view.setBigUint64(this.core.frameAddress(pfn) >>> 0, frame.value, true);
+      if (frame.folio !== undefined) {
+        this.#makeFolio(pfn, frame.folio);
+        continue;
+      }
       for (let n = 1; n < frame.references; n++) this.core.getFrame(pfn);
       if (frame.references === 0) this.core.putFrame(pfn);
     }
@@ -236,6 +343,41 @@ class Builder {
     }
   }
 
+  #makeFolio(pfn: number, { file, index, flags }: NonNullable<FrameSpec['folio']>): void {
+    const folio = this.core.folioAddress(pfn) >>> 0;
+    this.view.setUint32(folio + FOLIO_FLAGS, flags, true);
+    if (file === undefined) return;
+    const mapping = need(this.#files, file, 'file');
+    this.core.addToMapping(mapping, index, folio);
+    this.view.setUint32(folio + FOLIO_BACKING, this.core.storedPage(mapping, index) >>> 0, true);
+  }
+
+  /** A page maps a folio: it has a reference and counts; an anonymous one belongs to the VMA of the first page that maps it. */
+  #mapFolio(page: PageSpec, frame: FrameSpec): void {
+    const pfn = need(this.#frames, frame.name, 'frame');
+    const folio = this.core.folioAddress(pfn) >>> 0;
+    this.core.getFrame(pfn);
+    this.view.setUint32(folio + FOLIO_MAPCOUNT, this.view.getUint32(folio + FOLIO_MAPCOUNT, true) + 1, true);
+    if (frame.folio?.file !== undefined || this.view.getUint32(folio + FOLIO_MAPPING, true) !== 0) return;
+    const vma = this.core.lookUpVma(need(this.#mms, page.mm, 'mm'), page.va) >>> 0;
+    const anon = vma === 0 ? 0 : this.view.getUint32(vma + VMA_ANON, true);
+    if (anon === 0) {
+      throw new RangeError(`page "${page.name}" maps an anonymous page, and is in no private VMA`);
+    }
+    const first = this.view.getBigUint64(vma + VMA_PGOFF, true);
+    const start = this.view.getBigUint64(vma + VMA_START, true);
+    this.view.setUint32(folio + FOLIO_MAPPING, anon | FOLIO_ANON, true);
+    this.view.setBigUint64(folio + FOLIO_INDEX, first + ((page.va - start) >> BigInt(FRAME_SHIFT)), true);
+  }
+
+  /** The reference of who made it goes; those that the scenario says somebody else has come. */
+  #settleFolio({ name, folio, references }: FrameSpec): void {
+    if (folio === undefined) return;
+    const pfn = need(this.#frames, name, 'frame');
+    for (let n = 0; n < references; n++) this.core.getFrame(pfn);
+    this.core.putFolio(this.core.folioAddress(pfn) >>> 0);
+  }
+
   #makePage(page: PageSpec): void {
     const space = need(this.#spaces, page.mm, 'mm');
     const mm = need(this.#mms, page.mm, 'mm');
@@ -249,6 +391,9 @@ class Builder {
     const spec = this.#program.world.mms.find(({ name }) => name === page.mm);
     const ptl = spec?.splitPtl ? table + META_NEXT : mm + MM_PTL;
     this.#pages.set(page.name, { mm, space, va: page.va, slot, ptl, ghost: this.#allocate(GHOST_BYTES) });
+    const { entry } = page;
+    const mapped = entry.kind === 'mapped' && this.#program.world.frames.find(({ name }) => name === entry.frame);
+    if (mapped && mapped.folio !== undefined) this.#mapFolio(page, mapped);
   }
 
   /** PFN of the frame that holds the byte at `address`. */
@@ -272,10 +417,14 @@ class Builder {
   }
 
   #makeCpu(program: CpuProgram, n: number): InstanceCpu {
-    const tlb = usesTlb(program) ? this.#makeTlb() : 0;
+    const structures = this.#program.world.hardware?.some((each) => each.cpu === n && each.structures) === true;
+    const tlb = usesTlb(program) ? this.#makeTlb(structures) : 0;
     const machine = dirtyMachineNumber(this.#program.world.machine) ?? MACHINE_RECHECK;
     const cpu = this.#room(this.core.createCpu(n, tlb, machine) >>> 0);
-    if (this.#program.world.shootdown === 'broadcast') this.core.setHardware(cpu, HW_BROADCAST, 0n);
+    const hardware = this.#program.world.hardware?.find((each) => each.cpu === n);
+    const flags = (hardware?.flags ?? 0) | (this.#program.world.shootdown === 'broadcast' ? HW_BROADCAST : 0);
+    const prefetch = hardware?.page === undefined ? 0n : need(this.#pages, hardware.page, 'page').va;
+    if (flags !== 0) this.core.setHardware(cpu, flags, prefetch);
     if (program.mm !== undefined) this.core.loadMm(cpu, need(this.#mms, program.mm, 'mm'), program.asid);
     if (program.mode === 'user') {
       this.core.enterUser(cpu);
@@ -285,9 +434,12 @@ class Builder {
     return { block: this.#allocate(LITMUS_BYTES), cpu, tlb, program };
   }
 
-  #makeTlb(): number {
-    const tlb = this.#room(this.core.createTlb(1, LITMUS_TLB_WAYS, FRAME_SHIFT, 9, 0, 1) >>> 0);
-    this.core.setTlbArray(tlb, 0, 1, LITMUS_TLB_WAYS, 0xff, 1, SERVES_DATA | SERVES_FETCH, POLICY_LRU);
+  /** `structures`: a paging-structure cache for entries of level 1 takes some of the ways. */
+  #makeTlb(structures: boolean): number {
+    const tlb = this.#room(this.core.createTlb(structures ? 2 : 1, LITMUS_TLB_WAYS, FRAME_SHIFT, 9, 0, 1) >>> 0);
+    const ways = structures ? LITMUS_TLB_WAYS - STRUCTURE_WAYS : LITMUS_TLB_WAYS;
+    this.core.setTlbArray(tlb, 0, 1, ways, 0xff, 1, SERVES_DATA | SERVES_FETCH, POLICY_LRU);
+    if (structures) this.core.setTlbArray(tlb, 1, 1, STRUCTURE_WAYS, 1 << 1, 0, 0, POLICY_LRU);
     return tlb;
   }
 
@@ -329,6 +481,7 @@ class Builder {
       }
       case 'file': {
         const file = need(this.#files, symbol.name, 'file');
+        if (symbol.field === 'driver_lock') return BigInt(need(this.#drivers, symbol.name, 'driver') + DRIVER_LOCK);
         return BigInt(symbol.field === 'handle' ? file : file + MAPPING_LOCK);
       }
       case 'cpu': {
@@ -339,8 +492,11 @@ class Builder {
       }
       case 'scratch':
         return 0n;
-      case 'folio':
-        throw new RangeError(`folio "${symbol.name}": not there yet`);
+      case 'folio': {
+        const folio = this.core.folioAddress(need(this.#frames, symbol.name, 'frame')) >>> 0;
+        if (folio === 0) throw new RangeError(`frame "${symbol.name}" is no folio`);
+        return BigInt(folio + FOLIO_FIELDS[symbol.field]);
+      }
     }
   }
 
@@ -409,6 +565,7 @@ const MM_FIELDS = {
   flush_batched: 0,
 };
 const GHOST_FIELDS = { last: GHOST_LAST, guard: GHOST_GUARD, stored: GHOST_STORED };
+const FOLIO_FIELDS = { handle: 0, lock: FOLIO_LOCK, flags: FOLIO_FLAGS, mapcount: FOLIO_MAPCOUNT };
 const CPU_FIELDS = { handle: 0, lazy: CPU_LAZY, mode: CPU_MODE };
 
 /** arch/x86/include/asm/pgtable_64.h: type in bits 59 to 63, the offset inverted in bits 9 to 58. */

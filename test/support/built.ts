@@ -265,14 +265,23 @@ export function cleanAgainstWriter(): Scenario {
 /** One of everything that the language has and the others do not use. */
 export function everything(): Scenario {
   const race = scenario('one-of-everything', { says: 'All constructs.', parameters: { rounds: ['1', '2'] } });
-  const A = race.mm('A', { splitPtl: true });
+  const A = race.mm('A', 'split-ptl', 'deferred');
   const B = race.mm('B');
   const f = race.file('f');
+  const d = race.file('d', { driver: true });
   const F = race.frame('F', 0x1234n, { owner: A, references: 3 });
+  race.frame('C', 1, { in: [f, 4], flags: ['PG_dirty'] });
+  race.frame('K', 2, { anon: true, references: 1 });
+  race.file('e', { driver: F });
+  race.word('copy', 1, { of: 'device', file: d });
+  race.word('kept', 1, { of: 'backing', file: f, index: 4 });
+  race.word('rec', 1, { of: 'record', file: d });
+  race.word('slot', 1, { of: 'swap', index: 2 });
   const G = race.frame('G', 0, { references: 0 });
   const x = race.page('x', A, { to: F, flags: ['SD'] }, 0x7000n);
   const y = race.page('y', A, 'none');
   const z = race.page('z', B, { swap: [1, 7n] });
+  race.hardware('P0', ['EVICT', 'SPECULATE'], x).hardware('P1', ['PWC']);
   race.vma('v', A, { pages: [x, y], flags: ['VM_READ', 'VM_SHARED'], file: f, pgoff: 3 });
   race.vma('u', B, { pages: [z], flags: ['VM_READ'] });
   const w = race.word('w', 5);

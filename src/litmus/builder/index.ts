@@ -23,6 +23,7 @@ export {
   type FrameOptions,
   type FunctionRef,
   outcome,
+  type Part,
   type PteFlag,
   type ScenarioBuilder,
   type ScenarioOptions,

@@ -17,11 +17,13 @@ import type {
   EntryDeclaration,
   Expectation,
   FinalCondition,
+  FolioDeclaration,
   FormalParameter,
   FunctionDeclaration,
   InvariantDeclaration,
   Kind,
   Location,
+  MmOption,
   Name,
   ParameterDeclaration,
   ProgramDeclaration,
@@ -30,6 +32,7 @@ import type {
   ScenarioFile,
   VariantDeclaration,
   Verdict,
+  WordPart,
 } from '../ast.ts';
 import { CodeBuilder, type Write } from './code.ts';
 import { call, numberExpression, ParameterRef, toExpression, type Value } from './expressions.ts';
@@ -74,9 +77,19 @@ export type Entry =
 export interface FrameOptions {
   /** The mm that owns it, for the invariant ASID. */
   readonly owner?: Ref<'mm'>;
-  /** References at the start, by default 1; 0: it is free. */
+  /** References at the start, by default 1; 0: it is free. Of a folio: those that somebody has beside its entries and its file. */
   readonly references?: number;
+  /** It is a folio: an anonymous page, or page `index` of a file. */
+  readonly anon?: boolean;
+  readonly in?: readonly [file: Ref<'file'>, index: number | bigint];
+  readonly flags?: readonly ('PG_dirty' | 'PG_anon_exclusive' | 'PG_ksm')[];
 }
+
+/** The first word of a page in a file's backing store or on its driver's device, a driver's record, the first word of a swap slot. */
+export type Part =
+  | { readonly of: 'backing' | 'device'; readonly file: Ref<'file'>; readonly index?: number | bigint }
+  | { readonly of: 'record'; readonly file: Ref<'file'> }
+  | { readonly of: 'swap'; readonly index: number | bigint };
 
 export interface VmaOptions {
   /** The pages from the first to the last. */
@@ -159,18 +172,27 @@ export class ScenarioBuilder<P extends ParameterValues> {
 
   // ---- the state at the start
 
-  mm(name: string, options: { readonly splitPtl?: boolean } = {}): Ref<'mm'> {
-    this.#declare({ kind: 'mm', name: nameOf(name), splitPtl: options.splitPtl === true });
+  mm(name: string, ...options: readonly MmOption[]): Ref<'mm'> {
+    this.#declare({ kind: 'mm', name: nameOf(name), options });
     return new Ref('mm', name);
   }
 
-  file(name: string): Ref<'file'> {
-    this.#declare({ kind: 'file', name: nameOf(name) });
+  /** `driver`: somebody hears of first stores; a frame: the file's pages are frames of a device, and this is the first. */
+  file(name: string, options: { readonly driver?: boolean | Ref<'frame'> } = {}): Ref<'file'> {
+    const { driver = false } = options;
+    const frame = typeof driver === 'boolean' ? undefined : nameOf(driver);
+    this.#declare({ kind: 'file', name: nameOf(name), driver: driver === false ? undefined : { frame } });
     return new Ref('file', name);
   }
 
-  word(name: string, value: number | bigint = 0): Ref<'word'> {
-    this.#declare({ kind: 'word', name: nameOf(name), value: numberExpression(value).value });
+  /** A shared word of its own, or one that is part of something else. */
+  word(name: string, value: number | bigint = 0, part?: Part): Ref<'word'> {
+    this.#declare({
+      kind: 'word',
+      name: nameOf(name),
+      value: numberExpression(value).value,
+      part: part && partOf(part),
+    });
     return new Ref('word', name);
   }
 
@@ -190,8 +212,10 @@ export class ScenarioBuilder<P extends ParameterValues> {
       kind: 'frame',
       name: nameOf(name),
       value: numberExpression(value).value,
-      references: options.references ?? 1,
+      references: options.references,
       owner: options.owner && nameOf(options.owner),
+      folio: folioOf(options),
+      flags: (options.flags ?? []).map(nameOf),
     });
     return new Ref('frame', name);
   }
@@ -221,6 +245,12 @@ export class ScenarioBuilder<P extends ParameterValues> {
   tlb(cpu: string, page: Ref<'page'>, ...flags: readonly ('W' | 'D')[]): this {
     const name = { at: NOWHERE, text: checkedCpu(cpu) };
     return this.#declare({ kind: 'tlb', cpu: name, page: nameOf(page), flags: flags.map(nameOf) });
+  }
+
+  /** What the hardware of a CPU does unasked: evicts, speculates (about `page`), caches what is absent; and a paging-structure cache. */
+  hardware(cpu: string, flags: readonly ('EVICT' | 'SPECULATE' | 'NEGATIVE' | 'PWC')[], page?: Ref<'page'>): this {
+    const name = { at: NOWHERE, text: checkedCpu(cpu) };
+    return this.#declare({ kind: 'hardware', cpu: name, page: page && nameOf(page), flags: flags.map(nameOf) });
   }
 
   /**
@@ -394,6 +424,19 @@ function locationOf(location: Location | Ref<'word'> | Ref<'frame'>): Location {
 /** A value of a parameter is a word or a number. */
 function valueName(text: string): Name {
   return /^[0-9]+$/.test(text) ? { at: NOWHERE, text } : nameOf(text);
+}
+
+function folioOf({ anon, in: cached }: FrameOptions): FolioDeclaration | undefined {
+  if (cached !== undefined) {
+    return { kind: 'cached', file: nameOf(cached[0]), index: numberExpression(cached[1]).value };
+  }
+  return anon === true ? { kind: 'anon' } : undefined;
+}
+
+function partOf(part: Part): WordPart {
+  if (part.of === 'swap') return { of: 'swap', index: numberExpression(part.index).value };
+  if (part.of === 'record') return { of: 'record', file: nameOf(part.file) };
+  return { of: part.of, file: nameOf(part.file), index: numberExpression(part.index ?? 0).value };
 }
 
 function entryOf(entry: Entry): EntryDeclaration {

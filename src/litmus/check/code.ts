@@ -21,7 +21,6 @@ import { isBuiltIn, LIBRARY, libraryInvariant, parametersOfInvariant } from '../
 import { Environment, type Meaning, type Names } from '../names.ts';
 import {
   type ArgumentKind,
-  FLUSH_FLAGS,
   lockUse,
   OPERATIONS,
   type Operation,
@@ -482,6 +481,7 @@ class CodeChecker {
       place,
     );
     this.#constants(call, chosen, place);
+    if (flags) this.#options(call, chosen, call.arguments.slice(fixed), place);
     if (chosen.where === 'user' && first?.of === 'page') {
       this.#accessed.set(first.name, this.#accessed.get(first.name) ?? call.at);
     }
@@ -544,16 +544,8 @@ class CodeChecker {
         this.#errors.add(argument.at, 1, `\`${call}\` needs a number here that is known beforehand`);
       return;
     }
-    if (kind === 'flags') {
-      const text = argument.kind === 'name' ? argument.name : '';
-      if (FLUSH_FLAGS.includes(text)) return;
-      this.#errors.add(
-        argument.at,
-        Math.max(1, text.length),
-        `\`${call}\` may be told ${FLUSH_FLAGS.join(', ')}${didYouMean(text, FLUSH_FLAGS)}`,
-      );
-      return;
-    }
+    // Options are judged together.
+    if (kind === 'flags') return;
     if (kind === 'spinlock' && argument.kind === 'call' && argument.name === 'ptl') {
       if (this.#counts(argument, 1, 'ptl(page x)'))
         this.#argument(argument.arguments[0] as Expression, 'page', 'ptl', place);
@@ -588,6 +580,36 @@ class CodeChecker {
     }
     const known = [...place.environment.names.objects].flatMap(([each, object]) => (object.of === kind ? [each] : []));
     blame(this.#errors, name, `there is no ${kind} \`${name.text}\`${didYouMean(name.text, known)}`);
+  }
+
+  /** Each is an option of the operation, or a parameter all of whose values are options of one group; and no group is told of twice. */
+  #options({ name: call }: CallExpression, operation: Operation, told: readonly Expression[], place: Place): void {
+    const groups = operation.options ?? [];
+    const known = groups.flat().map(({ name }) => name);
+    const seen = new Set<(typeof groups)[number]>();
+    for (const argument of told) {
+      const text = argument.kind === 'name' ? argument.name : '';
+      const meaning = argument.kind === 'name' ? place.environment.meaning(text) : undefined;
+      const values = meaning?.of === 'parameter' ? meaning.parameter.values : [text];
+      const wrong = values.find((value) => !known.includes(value));
+      if (wrong !== undefined) {
+        const what =
+          meaning?.of === 'parameter' ? ` (a value of \`${text}\` is \`${wrong}\`)` : didYouMean(wrong, known);
+        this.#errors.add(argument.at, Math.max(1, text.length), `\`${call}\` may be told ${known.join(', ')}${what}`);
+        continue;
+      }
+      const group = groups.find((each) => values.every((value) => each.some(({ name }) => name === value)));
+      if (group === undefined) {
+        this.#errors.add(argument.at, text.length, `the values of \`${text}\` are about different things`);
+      } else if (seen.has(group)) {
+        const names = group.map(({ name }) => name).join(', ');
+        this.#errors.add(
+          argument.at,
+          Math.max(1, text.length),
+          `\`${call}\` is told one of ${names}, and was told already`,
+        );
+      } else seen.add(group);
+    }
   }
 
   /** Numbers that an operation cannot do with. */

@@ -3,11 +3,12 @@
 import type { Declaration, DeclarationBlock, FormalParameter, Name, ScenarioFile } from '../ast.ts';
 import { BUILT_IN_NAMES, FRAME_WORD } from '../code.ts';
 import { didYouMean, type Errors } from '../errors.ts';
-import { PTE_FLAGS, TLB_FLAGS, VMA_FLAGS } from '../initial.ts';
+import { FOLIO_FLAGS, HARDWARE_FLAGS, PTE_FLAGS, TLB_FLAGS, VMA_FLAGS } from '../initial.ts';
 import { libraryInvariant } from '../invariants.ts';
 import { allDeclarations, Environment, Names } from '../names.ts';
 import { operationsNamed } from '../operations/index.ts';
 import { MACHINE_PARAMETERS, type Parameter, parametersOf } from '../parameters.ts';
+import { SWAP_SLOTS } from '../program.ts';
 import { checkCondition, noSuchValue } from './conditions.ts';
 
 /** As many as the explorer can tell apart, with one for `afterwards`. */
@@ -15,6 +16,7 @@ export const MOST_CPUS = 15;
 /** Ways of a simulated TLB, so that hardware evicts nothing unasked. */
 const MOST_PAGES = 8;
 const MOST_VARIANTS = 4096;
+const MOST_FILE_PAGES = 64n;
 /** Bits of a word of ghost flags that are left for guards. */
 const PAGE_BITS = 12n;
 const CANONICAL_END = 1n << 47n;
@@ -162,7 +164,7 @@ function declareObjects(
   errors: Errors,
 ): void {
   for (const declaration of declarations) {
-    if (declaration.kind === 'tlb') continue;
+    if (declaration.kind === 'tlb' || declaration.kind === 'hardware') continue;
     if (declaration.kind !== 'if') {
       declare(declaration.name, `a ${declaration.kind}`);
       continue;
@@ -248,7 +250,16 @@ class Initial {
         checkCondition(declaration.condition, environment, this.#errors);
         break;
       case 'frame':
-        if (declaration.owner !== undefined) this.#known(declaration.owner, 'mm');
+        this.#frame(declaration);
+        break;
+      case 'file':
+        if (declaration.driver?.frame !== undefined) this.#known(declaration.driver.frame, 'frame');
+        break;
+      case 'word':
+        this.#word(declaration);
+        break;
+      case 'hardware':
+        this.#hardware(declaration);
         break;
       case 'page':
         this.#page(declaration);
@@ -263,6 +274,43 @@ class Initial {
     }
   }
 
+  #frame({ name, owner, folio, flags, references }: Declaration & { kind: 'frame' }): void {
+    if (owner !== undefined) this.#known(owner, 'mm');
+    if (folio?.kind === 'cached') this.#index(folio.file, folio.index);
+    this.#flags(flags, Object.keys(FOLIO_FLAGS), 'folio');
+    if (folio === undefined && flags.length > 0) {
+      blame(this.#errors, name, `\`${name.text}\` has no flags: it is no folio (\`anon\`, or \`in FILE @ 0\`)`);
+    }
+    if (folio !== undefined && references === 0) blame(this.#errors, name, 'a folio that is free is none');
+  }
+
+  #word({ name, part }: Declaration & { kind: 'word' }): void {
+    if (part === undefined) return;
+    if (part.of === 'swap') {
+      if (part.index >= BigInt(SWAP_SLOTS)) blame(this.#errors, name, `there are ${SWAP_SLOTS} swap slots`);
+      return;
+    }
+    if (part.of !== 'record') this.#index(part.file, part.index);
+    else this.#known(part.file, 'file');
+    const found = this.#all.find((each) => each.kind === 'file' && each.name.text === part.file.text);
+    if (part.of !== 'backing' && found?.kind === 'file' && found.driver === undefined) {
+      blame(this.#errors, part.file, `\`${part.file.text}\` has no driver`);
+    }
+  }
+
+  #index(file: Name, index: bigint): void {
+    this.#known(file, 'file');
+    if (index >= MOST_FILE_PAGES) blame(this.#errors, file, `a file has at most ${MOST_FILE_PAGES} pages here`);
+  }
+
+  #hardware({ cpu, page, flags }: Declaration & { kind: 'hardware' }): void {
+    if (!this.#file.programs.some(({ name }) => name.text === cpu.text)) {
+      blame(this.#errors, cpu, `there is no program ${cpu.text}`);
+    }
+    if (page !== undefined) this.#known(page, 'page');
+    this.#flags(flags, Object.keys(HARDWARE_FLAGS), 'CPU');
+  }
+
   #page({ mm, va, entry, name }: Declaration & { kind: 'page' }): void {
     this.#known(mm, 'mm');
     if (entry.kind === 'mapped') {
@@ -274,9 +322,9 @@ class Initial {
     }
   }
 
-  #vma({ mm, file, first, last, flags }: Declaration & { kind: 'vma' }): void {
+  #vma({ mm, file, first, last, flags, pgoff }: Declaration & { kind: 'vma' }): void {
     this.#known(mm, 'mm');
-    if (file !== undefined) this.#known(file, 'file');
+    if (file !== undefined) this.#index(file, pgoff);
     for (const page of last === undefined ? [first] : [first, last]) {
       this.#known(page, 'page');
       const found = this.#all.find((each) => each.kind === 'page' && each.name.text === page.text);

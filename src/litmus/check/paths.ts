@@ -9,7 +9,7 @@ import { AFTERWARDS, fits, locationsOf } from '../compile.ts';
 import type { Errors } from '../errors.ts';
 import { fold } from '../fold.ts';
 import { Environment, type Names } from '../names.ts';
-import { FLUSH_FLAGS, lockUse, operationsNamed } from '../operations/index.ts';
+import { lockUse, OPTION_NAMES, operationsNamed } from '../operations/index.ts';
 import { combinationsOf, variantsOf } from '../parameters.ts';
 import type { Variant } from '../program.ts';
 import { calledFunction, expressionsOf, walkBody } from '../registers.ts';
@@ -322,7 +322,7 @@ class Paths {
     readsOf(expression, environment, read);
     for (const [name, at] of read) {
       // What a flush is told is no register.
-      if (state.set.has(name) || BUILT_IN_NAMES.some((built) => built === name) || FLUSH_FLAGS.includes(name)) continue;
+      if (state.set.has(name) || BUILT_IN_NAMES.some((built) => built === name) || OPTION_NAMES.has(name)) continue;
       this.#errors.add(at, name.length, `the register \`${name}\` is not set here on every path`);
     }
   }

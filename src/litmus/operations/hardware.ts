@@ -26,6 +26,7 @@ import {
   shootBits,
   symbol,
 } from './operation.ts';
+import { FLUSH_OPTIONS } from './options.ts';
 
 function mmHandle(call: Call): number {
   return symbol(call, { of: 'mm', name: call.name(0), field: 'handle' });
@@ -45,18 +46,21 @@ const FLUSHES = [
     steps: FLUSH,
     kernel: 'flush_tlb_page(), arch/x86/include/asm/tlbflush.h',
     says: 'Flushes a page of its mm.',
+    options: FLUSH_OPTIONS,
     emit: (call) => flushPages(call, 0, 0),
   }),
   operation('flush_tlb_range', ['page x', 'page y', 'flags options'], {
     steps: FLUSH,
     kernel: 'flush_tlb_range(), flush_tlb_mm_range(), arch/x86/mm/tlb.c',
     says: 'Flushes from the first page to the second, inclusive.',
+    options: FLUSH_OPTIONS,
     emit: (call) => flushPages(call, 0, 1),
   }),
   operation('flush_tlb_mm', ['mm A', 'flags options'], {
     steps: FLUSH,
     kernel: 'flush_tlb_mm(), arch/x86/include/asm/tlbflush.h',
     says: 'Flushes all of an mm.',
+    options: FLUSH_OPTIONS,
     emit: one((call) => ({ op: OP_FLUSH_MM, c: mmHandle(call), immediate: shootBits(call) })),
   }),
   operation('flush_tlb_one_user', ['page x'], {

@@ -8,12 +8,14 @@ import { LOCKS } from './locks.ts';
 import { MEMORY } from './memory.ts';
 import type { ArgumentKind, Operation } from './operation.ts';
 import { PTES } from './ptes.ts';
+import { WHOLE } from './whole.ts';
 
 export { type LockUse, lockUse } from './locks.ts';
-export { type Argument, type ArgumentKind, type Call, FLUSH_FLAGS, type Operation, type Where } from './operation.ts';
+export type { Argument, ArgumentKind, Call, Operation, Where } from './operation.ts';
+export type { Option, OptionGroup } from './options.ts';
 
 /** In the order of the document. */
-export const OPERATIONS = [...PTES, ...LOCKS, ...HARDWARE, ...MEMORY] as const;
+export const OPERATIONS = [...PTES, ...LOCKS, ...HARDWARE, ...MEMORY, ...WHOLE] as const;
 
 export type AnyOperation = (typeof OPERATIONS)[number];
 
@@ -34,3 +36,8 @@ export function signature({ name, takes, gives }: Operation): string {
 function shown(kind: ArgumentKind): string {
   return kind === 'number' ? 'constant' : kind;
 }
+
+/** Names that some operation may be told: no registers. */
+export const OPTION_NAMES: ReadonlySet<string> = new Set(
+  OPERATIONS.flatMap(({ options }: Operation) => (options ?? []).flat().map(({ name }) => name)),
+);

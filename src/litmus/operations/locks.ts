@@ -26,7 +26,7 @@ export interface LockUse {
   /** A lock is held in one of these. */
   readonly as: 'spin' | 'read' | 'write';
   /** What names the lock in the world of symbols: those of the same family and name are the same lock. */
-  readonly of: 'spinlock' | 'rwsem' | 'mmap_lock' | 'vma' | 'i_mmap' | 'folio';
+  readonly of: 'spinlock' | 'rwsem' | 'mmap_lock' | 'vma' | 'i_mmap' | 'folio' | 'driver';
 }
 
 const uses = new Map<string, LockUse>();
@@ -51,6 +51,11 @@ const FAMILIES = {
     of: 'i_mmap',
     takes: 'file f',
     symbol: (call) => ({ of: 'file', name: call.name(0), field: 'i_mmap_lock' }),
+  },
+  driver: {
+    of: 'driver',
+    takes: 'file f',
+    symbol: (call) => ({ of: 'file', name: call.name(0), field: 'driver_lock' }),
   },
   folio: { of: 'folio', takes: 'frame F', symbol: (call) => ({ of: 'folio', name: call.name(0), field: 'lock' }) },
 } as const satisfies Readonly<Record<LockUse['of'], Family>>;
@@ -254,6 +259,24 @@ const ON_LOCKS = [
     '1 if it was free, and is taken.',
   ),
   lock('folio_unlock', 'folio', OP_SPIN_UNLOCK, 'release', 'spin', 'folio_unlock(), mm/filemap.c', 'Releases it.'),
+  lock(
+    'dma_resv_lock',
+    'driver',
+    OP_SPIN_LOCK,
+    'take',
+    'spin',
+    'dma_resv_lock(), include/linux/dma-resv.h',
+    "Takes the lock of a file's driver.",
+  ),
+  lock(
+    'dma_resv_unlock',
+    'driver',
+    OP_SPIN_UNLOCK,
+    'release',
+    'spin',
+    'dma_resv_unlock(), include/linux/dma-resv.h',
+    'Releases it.',
+  ),
 ];
 
 /** Adds to a u32 of an mm. */
@@ -336,7 +359,6 @@ const COUNTS = [
     emit: one((call) => ({ op: OP_LOAD32, d: call.into, c: symbol(call, mmSymbol(call, 'users')) })),
   }),
   count('mmget', 'users', 1n, 'mmget(), include/linux/sched/mm.h', 'One more user.'),
-  count('mmput', 'users', -1n, 'mmput(), kernel/fork.c', 'One less; nothing is torn down.'),
 ];
 
 export const LOCKS = [...ON_LOCKS, ...COUNTS];

@@ -1,6 +1,5 @@
 // What an operation of the language is, and the pieces that several of them are made of.
 
-import { SHOOT_POSTED, SHOOT_SKIP_LAZY } from '../../../assembly/layout.ts';
 import {
   NO_SYMBOL,
   OP_ADD,
@@ -13,10 +12,11 @@ import {
 } from '../../../assembly/litmus/ops_bits.ts';
 import type { Emitter, Register } from '../emit.ts';
 import type { Instruction, LitmusSymbol, PageField } from '../program.ts';
+import { FLUSH_OPTIONS, type OptionGroup } from './options.ts';
 
 /**
  * What an argument may be. `value`: any expression. `number`: one that is known when the scenario is compiled. `spinlock`: one by name, or
- * `ptl(x)`. `flags`: any of FLUSH_FLAGS, at the end.
+ * `ptl(x)`. `flags`: any of the operation's options, at the end.
  */
 export type ArgumentKind =
   | 'value'
@@ -52,6 +52,8 @@ export interface Operation {
   readonly says: string;
   /** It calls a whole function of the core, whose arguments stand in registers of their own. */
   readonly whole?: true;
+  /** What it may be told at the end, of each group one: the first is what it does if none is told. */
+  readonly options?: readonly OptionGroup[];
   readonly emit: (call: Call) => void;
 }
 
@@ -70,7 +72,6 @@ export interface Call {
   flags(): readonly string[];
 }
 
-export const FLUSH_FLAGS: readonly string[] = ['freed-tables', 'skip-lazy', 'posted'];
 /** Bit 63 of the immediate of a flush; the low ones are SHOOT_*. */
 const FREED_TABLES = 1n << 63n;
 
@@ -149,11 +150,9 @@ export function flushPages(call: Call, first: number, last: number, text?: strin
 
 export function shootBits(call: Call): bigint {
   const flags = call.flags();
-  return (
-    (flags.includes('posted') ? BigInt(SHOOT_POSTED) : 0n) |
-    (flags.includes('skip-lazy') ? BigInt(SHOOT_SKIP_LAZY) : 0n) |
-    (flags.includes('freed-tables') ? FREED_TABLES : 0n)
-  );
+  const told = FLUSH_OPTIONS.flat().filter(({ name }) => flags.includes(name));
+  const shoot = told.reduce((bits, option) => bits | (option.shoot ?? 0), 0);
+  return BigInt(shoot) | (told.some(({ freedTables }) => freedTables) ? FREED_TABLES : 0n);
 }
 
 /** Address of word `index` of the frame whose PFN is in a register. */
