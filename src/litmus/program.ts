@@ -99,11 +99,12 @@ export type LitmusSymbol =
 /** `handle`: address of the block; the others: address of the field. */
 export type MmField = 'handle' | 'mmap_lock' | 'tlb_flush_pending' | 'tlb_gen' | 'cpumask' | 'users' | 'flush_batched';
 /**
- * `va`: virtual address. `slot`, `ptl`: addresses of its PTE and of the lock over that. `last`, `guard`, `stored`: the page's ghost words,
+ * `va`: virtual address. `slot`, `pmd`, `ptl`: addresses of its PTE, of the entry that refers to
+ * its table, and of the lock over the PTE. `last`, `guard`, `stored`: the page's ghost words,
  * one after the other: the value that was stored last; the invariants that a store violates now (bit n is invariant number n); 1 once
  * something was stored.
  */
-export type PageField = 'va' | 'slot' | 'ptl' | 'last' | 'guard' | 'stored';
+export type PageField = 'va' | 'slot' | 'pmd' | 'ptl' | 'last' | 'guard' | 'stored';
 /** `pfn`: its number. `data`: address of its first word. */
 export type FrameField = 'pfn' | 'data';
 export type VmaField = 'handle' | 'lock' | 'start' | 'end' | 'flags';

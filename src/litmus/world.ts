@@ -467,6 +467,7 @@ class Builder {
       }
       case 'page': {
         const page = need(this.#pages, symbol.name, 'page');
+        if (symbol.field === 'pmd') return BigInt(this.core.entryAddress(page.space, page.va, 1) >>> 0);
         if (symbol.field === 'va' || symbol.field === 'slot' || symbol.field === 'ptl')
           return BigInt(page[symbol.field]);
         return BigInt(page.ghost + GHOST_FIELDS[symbol.field]);

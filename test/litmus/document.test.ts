@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { explore, formatScenario, litmus } from '../../src/index.ts';
-import { LIBRARY, OPERATIONS, signature } from '../../src/litmus/index.ts';
+import { LIBRARY, OPERATIONS, type Operation, signature } from '../../src/litmus/index.ts';
 import { Keyword } from '../../src/litmus/tokens.ts';
 
 const text = readFileSync('docs/litmus.md', 'utf8');
@@ -17,6 +17,22 @@ test('its table of operations is the compiler’s', () => {
       operation.kernel || 'of the language',
     ]),
   );
+});
+
+test('its table of options is the compiler’s', () => {
+  const told = new Map<string, string[]>();
+  const all = OPERATIONS.filter((operation: Operation) => (operation.options ?? []).length > 0);
+  for (const { name, options = [] } of all as readonly Operation[]) {
+    for (const group of options) {
+      const key = group.map((option) => `\`${option.name}\``).join(', ');
+      told.set(key, [...(told.get(key) ?? []), `\`${name}\``]);
+    }
+  }
+  const rows = [...told].map(([group, names]) => [
+    group,
+    names.length === all.length ? 'all of them' : names.join(', '),
+  ]);
+  expect(rowsUnder('## Whole functions')).toEqual(rows);
 });
 
 test('its table of invariants is the library’s', () => {

@@ -4,6 +4,7 @@ import {
   OP_COMPARE64,
   OP_EQ,
   OP_EXCHANGE64,
+  OP_FRAME_PUT,
   OP_LOAD64,
   OP_PTE,
   OP_STORE64,
@@ -132,6 +133,30 @@ const IN_TABLES = [
   }),
 ];
 
+/** Of the tables themselves. */
+const TABLES = [
+  operation('pmd_clear', ['page x'], {
+    gives: true,
+    steps: '1',
+    kernel: 'pmd_clear(), arch/x86/include/asm/pgtable.h',
+    says: 'Unhooks the table of the page: exchanges the entry that refers to it with none; the value is what it was.',
+    emit: (call) => {
+      const none = call.emitter.set(0n);
+      call.emitter.step({ op: OP_EXCHANGE64, d: call.into, a: none, c: pageSymbol(call, 'pmd') });
+    },
+  }),
+  operation('pte_free', ['value pmd'], {
+    steps: '1',
+    kernel: 'pte_free(), include/asm-generic/pgalloc.h',
+    says: 'Frees the table that an entry referred to.',
+    emit: (call) => {
+      const { emitter } = call;
+      const pfn = pteFunction(emitter, PTE_PFN, call.value(0), emitter.temporary());
+      emitter.step({ op: OP_FRAME_PUT, a: pfn });
+    },
+  }),
+];
+
 /** Functions of one PTE. */
 function pure<const N extends string>(name: N, which: number, kernel: string, says: string) {
   return operation(name, ['value pte'], {
@@ -215,4 +240,4 @@ const OF_VALUES = [
   }),
 ];
 
-export const PTES = [...IN_TABLES, ...OF_VALUES];
+export const PTES = [...IN_TABLES, ...TABLES, ...OF_VALUES];
