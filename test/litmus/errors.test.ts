@@ -114,7 +114,7 @@ describe('errors', () => {
     [
       'frame F = 0;',
       'frame F = 0, anon : PG_dirt;',
-      '7:21',
+      '7:23',
       'a folio has no flag `PG_dirt`, but PG_dirty, PG_anon_exclusive, PG_ksm; did you mean `PG_dirty`?',
     ],
     ['frame F = 0;', 'frame F = 0, in f @ 0;', '7:19', 'there is no file `f`'],
