@@ -1200,9 +1200,9 @@ export function enterIsland(island: usize): void {
   Island.enter(island);
 }
 
-/** Keeps the state of an instance (RECORD_*), to which each round goes back. */
-export function saveInstance(record: usize): void {
-  Arena.save(record);
+/** Keeps the state of an instance (RECORD_*) with `cpus` programs, to which each round goes back. */
+export function saveInstance(record: usize, cpus: u32, blockBytes: u32): void {
+  Arena.save(record, cpus, blockBytes);
 }
 
 /** Runs rounds of an arena as racer `n`, until its ARENA_STOP is set: returns then. */

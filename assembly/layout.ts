@@ -890,9 +890,11 @@ export const ISLAND_BYTES = 448;
 //
 //   arena      ARENA_*, the words that change while it runs on lines of their own
 //   racers     ARENA_RACERS: one for each agent that races (RACER_*)
-//   instances  ARENA_INSTANCES: a record each (RECORD_*), of ARENA_RECORD_BYTES
+//   instances  ARENA_INSTANCES: a record each (RECORD_*), of ARENA_RECORD_BYTES, a multiple of 64
+//   copies     ARENA_COPIES: u32 × 2 for each CPU, where its part of the list begins and how long it is; then the list: u32 each, a register
+//              above the place among the observed values that it goes to, in bits 16-31 and 0-15
 
-export const ARENA_SIZE = 0; //         u32   instances
+export const ARENA_SIZE = 0; //         u32   instances, a power of two
 export const ARENA_CPUS = 4; //         u32   CPUs that run programs, without `afterwards`
 export const ARENA_RACING = 8; //       u32   agents that race
 export const ARENA_INSTANCES = 12; //   u32   address of the records
@@ -900,14 +902,17 @@ export const ARENA_RECORD_BYTES = 16; //u32
 export const ARENA_OBSERVED = 20; //    u32   values of an outcome
 export const ARENA_AFTERWARDS = 24; //  u32   1: a program runs when all others have ended
 export const ARENA_PENDING = 28; //     u32   mms whose tlb_flush_pending is judged
-export const ARENA_SEED = 32; //        u32   what the order of a round is made from
-export const ARENA_MODE = 36; //        u32   how close the agents of a round keep together: MODE_* below, 8 modes
-export const ARENA_STOP = 64; //        u32   set by who ends it: no further round begins
-export const ARENA_ARRIVED = 128; //    u32   agents at the meeting
-export const ARENA_MEETING = 192; //    u32   counts the meetings
-export const ARENA_LAST = 256; //       u32   1: the round that has begun is none, all leave
-export const ARENA_ROUNDS = 260; //     u32   rounds that were completed
-export const ARENA_RACERS = 320;
+export const ARENA_COPIES = 32; //      u32   address of what goes from registers to the values
+export const ARENA_BLOCK_BYTES = 36; // u32   how much of a CPU's litmus block changes
+export const ARENA_SEED = 64; //        u32   what the order of a round is made from
+export const ARENA_MODE = 68; //        u32   how close the agents of a round keep together: one of 8 modes
+export const ARENA_TURN = 72; //        u32   by how much the CPUs are shifted against the racers
+export const ARENA_LAST = 76; //        u32   1: the round that has begun is none, all leave
+export const ARENA_STOP = 128; //       u32   set by who ends it: no further round begins
+export const ARENA_ARRIVED = 192; //    u32   agents at the meeting
+export const ARENA_MEETING = 256; //    u32   counts the meetings
+export const ARENA_ROUNDS = 320; //     u32   rounds that were completed
+export const ARENA_RACERS = 384;
 
 export const MOST_RACERS = 8;
 export const MOST_LITMUS_CPUS = 16;
@@ -921,7 +926,7 @@ export const RACER_FIRST_AGENT = 64; // u32 × MOST_LITMUS_CPUS  its agents
 export const RACER_BLOCKS = 128; //     u32 × MOST_LITMUS_CPUS  the blocks that it runs in this round
 export const RACER_CROWD = 192; //      u32 × MOST_LITMUS_CPUS  and their CPUs
 export const RACER_BYTES = 256;
-export const ARENA_BYTES = 2368; //     ARENA_RACERS + MOST_RACERS * RACER_BYTES
+export const ARENA_BYTES = 2432; //     ARENA_RACERS + MOST_RACERS * RACER_BYTES
 
 export const OUTCOME_ROWS = 4096; //    of the table of a racer; a power of two
 export const OUTCOME_HASH = 0; //       u64   0: the row is free
@@ -932,12 +937,18 @@ export const OUTCOME_VALUES = 24; //    u64 × ARENA_OBSERVED
 export const FAILED_PENDING = 30; //    bits of OUTCOME_FAILED that no program asserts: a flush is owed,
 export const FAILED_DOUBLE_FREE = 31; // a frame was freed twice
 
+// Lines of 64 bytes go back to what they were: those of a CPU's part by who runs it, all others by who judges.
 export const RECORD_ISLAND = 0; //      u32
-export const RECORD_LINES = 4; //       u32   how many lines of 64 bytes change while it runs
-export const RECORD_LIST = 8; //        u32   their addresses, u32 each
-export const RECORD_SAVED = 12; //      u32   what they were at the start, one after the other
-export const RECORD_BLOCKS = 16; //     u32 × MOST_LITMUS_CPUS + 1: blocks of the CPUs (LITMUS_*), `afterwards` last
-export const RECORD_VALUES = 88; //     u32 × ARENA_OBSERVED: address of the value, bit 0 set if it has 4 bytes; then u32 × ARENA_PENDING
+export const RECORD_FAILED = 8; //      u32   report: invariants that programs violated, a bit each
+export const RECORD_ENDED = 12; //      u32   report: CPUs whose programs have ended, a bit each
+export const RECORD_BLOCKS = 64; //     u32 × 16: blocks of the CPUs (LITMUS_*), `afterwards` last
+export const RECORD_STARTS = 128; //    u32 × 16: what each block held at the start
+export const RECORD_PARTS = 192; //     PART_BYTES × 17: the lines that all share, then those of each CPU
+export const RECORD_VALUES = 448; //    u32 × ARENA_OBSERVED: address of the value, bit 0 set if it has 4 bytes; then u32 × ARENA_PENDING
+export const PART_LINES = 0; //         u32   how many
+export const PART_LIST = 4; //          u32   their addresses, u32 each
+export const PART_SAVED = 8; //         u32   what they were at the start, one after the other
+export const PART_BYTES = 12;
 
 // ---- Status of calls that change tables or frames ----------------------------------------------------------------
 

@@ -1,16 +1,21 @@
 // Races a scenario on real threads: rounds over many instances of it, in which every agent runs its CPUs.
 //
-// Guarantees: a round runs each instance once, from the state that was saved, and counts its outcome. No agent judges or restores an instance
-// that another runs: they meet in between. All agents of a round go through the instances in the same order, so who waits for a CPU of
+// Guarantees: a round runs each instance once, from the state that was saved, and counts its outcome. No agent judges or restores what another
+// uses: they meet in between. All agents of a round go through the instances in the same order, so who waits for a CPU of
 // an instance waits for somebody who comes there too. Nothing here is said to anybody before the end; whoever watches reads the words
 // of the racers, and sets ARENA_STOP.
 //
 //   racer 0            racer 1
 //   choose the order
 //   ----------------- meet ------------------
-//   instances 5 2 7 … instances 5 2 7 …         each its CPUs of the round, which change from round to round
+//   instances 5 2 7 … instances 5 2 7 …         each its CPUs, reporting what failed and what their registers hold
 //   ----------------- meet ------------------
-//   judge 0 1 2 …      judge 8 9 …              a share each: `afterwards`, outcome, restore
+//   judge 0 1 2 …      judge 8 9 …              a share each: `afterwards`, outcome, back to the start what all share
+//   ----------------- meet ------------------
+//   its CPUs           its CPUs                 back to the start
+//
+// What a CPU alone uses is restored by who runs it, so it stays in one processor's cache; a line that has not changed is not written.
+// Which CPUs an agent runs changes every TURN rounds.
 //
 // How close agents come to each other decides what is seen (Alglave, Maranget, Sarkar, Sewell, "Litmus: Running Tests Against Hardware",
 // TACAS 2011: synchronisation, strides, random delays), so each round has one of 8 modes: whether they wait for each other before
@@ -21,6 +26,8 @@
 import {
   ARENA_AFTERWARDS,
   ARENA_ARRIVED,
+  ARENA_BLOCK_BYTES,
+  ARENA_COPIES,
   ARENA_CPUS,
   ARENA_INSTANCES,
   ARENA_LAST,
@@ -35,6 +42,7 @@ import {
   ARENA_SEED,
   ARENA_SIZE,
   ARENA_STOP,
+  ARENA_TURN,
   BOOKS_BAD_FREE,
   BUILD_EXPLORE,
   CONTROL,
@@ -48,6 +56,10 @@ import {
   OUTCOME_ROWS,
   OUTCOME_SAW,
   OUTCOME_VALUES,
+  PART_BYTES,
+  PART_LINES,
+  PART_LIST,
+  PART_SAVED,
   RACER_AT,
   RACER_BLOCKS,
   RACER_BYTES,
@@ -57,20 +69,23 @@ import {
   RACER_OUTCOMES,
   RACER_OVERFLOW,
   RECORD_BLOCKS,
+  RECORD_FAILED,
   RECORD_ISLAND,
-  RECORD_LINES,
-  RECORD_LIST,
-  RECORD_SAVED,
+  RECORD_PARTS,
+  RECORD_STARTS,
   RECORD_VALUES,
 } from "../layout";
 import { Shared } from "../atomic";
 import { Random } from "../random";
+import { Block } from "./block";
 import { Crowd } from "./crowd";
 import { Island } from "./island";
 import { Litmus } from "./machine";
 
 /** How long an agent waits for the others before an instance, in loads: one of them may wait for a lock of the instance before. */
 const PATIENCE: u32 = 400;
+/** Rounds after which the agents change CPUs. */
+const TURN: u32 = 64;
 
 export abstract class Arena {
   /** Runs rounds as racer `n` until ARENA_STOP is set. The instance of the core has a seed. */
@@ -84,16 +99,25 @@ export abstract class Arena {
       Arena.run(arena, racer, n);
       Arena.meet(arena);
       Arena.judge(arena, racer, n);
+      Arena.meet(arena);
+      Arena.restoreCpus(arena, n);
     }
     Island.enter(0);
   }
 
-  /** Saves what the lines of an instance hold: its state at the start. */
-  static save(record: usize): void {
-    let saved = <usize>load<u32>(record, RECORD_SAVED);
-    const list = <usize>load<u32>(record, RECORD_LIST);
-    for (let n = load<u32>(record, RECORD_LINES); n > 0; --n, saved += 64) {
-      memory.copy(saved, <usize>load<u32>(list + ((<usize>(n - 1)) << 2)), 64);
+  /** Saves what an instance is at the start. `cpus`: of the programs, `afterwards` too. */
+  static save(record: usize, cpus: u32, blockBytes: u32): void {
+    for (let part: u32 = 0; part <= cpus; ++part) {
+      const at = record + RECORD_PARTS + <usize>part * PART_BYTES;
+      const list = <usize>load<u32>(at, PART_LIST);
+      let saved = <usize>load<u32>(at, PART_SAVED);
+      for (let n = load<u32>(at, PART_LINES), line = list; n > 0; --n, line += 4, saved += 64) {
+        memory.copy(saved, <usize>load<u32>(line), 64);
+      }
+    }
+    for (let c: u32 = 0; c < cpus; ++c) {
+      const at = record + ((<usize>c) << 2);
+      memory.copy(load<u32>(at, RECORD_STARTS), load<u32>(at, RECORD_BLOCKS), blockBytes);
     }
   }
 
@@ -111,6 +135,7 @@ export abstract class Arena {
     store<u32>(arena, atomic.load<u32>(arena, ARENA_STOP), ARENA_LAST);
     store<u32>(arena, Random.next(), ARENA_SEED);
     store<u32>(arena, Random.below(8), ARENA_MODE);
+    store<u32>(arena, load<u32>(arena, ARENA_ROUNDS) / TURN, ARENA_TURN);
   }
 
   /** Waits until all racers are here. */
@@ -126,6 +151,12 @@ export abstract class Arena {
     }
   }
 
+  /** The first CPU that racer `n` runs; the others follow at a distance of ARENA_RACING. */
+  @inline
+  private static firstCpu(arena: usize, n: u32): u32 {
+    return (n + load<u32>(arena, ARENA_TURN)) % load<u32>(arena, ARENA_RACING);
+  }
+
   // ---- run
 
   private static run(arena: usize, racer: usize, n: u32): void {
@@ -134,6 +165,8 @@ export abstract class Arena {
     const cpus = load<u32>(arena, ARENA_CPUS);
     const seed = load<u32>(arena, ARENA_SEED);
     const mode = load<u32>(arena, ARENA_MODE);
+    const firstCpu = Arena.firstCpu(arena, n);
+    const count = firstCpu < cpus ? (cpus - firstCpu + racing - 1) / racing : 0;
     // Sizes are powers of two, so an odd stride meets each instance once.
     const stride = (seed >> 16) | 1;
     const dawdle = Arena.longest(mode >> 1);
@@ -142,18 +175,36 @@ export abstract class Arena {
     for (let k: u32 = 0, i = seed; k < size; ++k, i += stride) {
       const instance = i & (size - 1);
       const record = Arena.record(arena, instance);
-      atomic.store<u32>(racer, instance, RACER_INSTANCE);
+      store<u32>(racer, instance, RACER_INSTANCE);
       Island.enter(load<u32>(record, RECORD_ISLAND));
       if ((mode & 1) != 0) Arena.keepUp(arena, n, racing, first + k);
       if (dawdle != 0) Arena.linger(Random.below(dawdle));
-      let count: u32 = 0;
-      for (let c: u32 = (n + seed) % racing; c < cpus; c += racing, ++count) {
-        store<u32>(blocks + ((<usize>count) << 2), load<u32>(record + ((<usize>c) << 2), RECORD_BLOCKS));
+      if (count == 1) Litmus.run(load<u32>(record + ((<usize>firstCpu) << 2), RECORD_BLOCKS));
+      else if (count > 1) {
+        for (let m: u32 = 0, c = firstCpu; m < count; ++m, c += racing) {
+          store<u32>(blocks + ((<usize>m) << 2), load<u32>(record + ((<usize>c) << 2), RECORD_BLOCKS));
+        }
+        Crowd.run(blocks, count, racer + RACER_FIRST_AGENT, racer + RACER_CROWD);
       }
-      if (count == 1) Litmus.run(load<u32>(blocks));
-      else if (count > 1) Crowd.run(blocks, count, racer + RACER_FIRST_AGENT, racer + RACER_CROWD);
+      for (let c = firstCpu; c < cpus; c += racing) Arena.report(arena, record, c);
       atomic.store<u32>(racer, first + k + 1, RACER_AT);
     }
+  }
+
+  /** What a CPU whose program has ended has to say goes into the record, and its block back to the start: it is nobody else's. */
+  private static report(arena: usize, record: usize, c: u32): void {
+    const block = <usize>load<u32>(record + ((<usize>c) << 2), RECORD_BLOCKS);
+    const failed = load<u32>(block, LITMUS_FAILED);
+    const copies = <usize>load<u32>(arena, ARENA_COPIES);
+    let copy = copies + <usize>load<u32>(copies + ((<usize>c) << 3));
+    for (let left = load<u32>(copies + ((<usize>c) << 3), 4); left > 0; --left, copy += 4) {
+      const which = load<u32>(copy);
+      const value = Block.get(block, which >> 16);
+      store<u64>(load<u32>(record + ((<usize>(which & 0xffff)) << 2), RECORD_VALUES), value);
+    }
+    memory.copy(block, load<u32>(record + ((<usize>c) << 2), RECORD_STARTS), load<u32>(arena, ARENA_BLOCK_BYTES));
+    // RECORD_FAILED and RECORD_ENDED, one word.
+    atomic.or<u64>(record, <u64>failed | ((<u64>1) << (c + 32)), RECORD_FAILED);
   }
 
   /** Waits for the others to come as far, for a while. All have come through equally many when a round begins. */
@@ -184,20 +235,21 @@ export abstract class Arena {
     const afterwards = load<u32>(arena, ARENA_AFTERWARDS) != 0;
     for (let instance = (size * n) / racing; instance < (size * (n + 1)) / racing; ++instance) {
       const record = Arena.record(arena, instance);
-      Island.enter(load<u32>(record, RECORD_ISLAND));
-      if (afterwards) Litmus.run(load<u32>(record + ((<usize>cpus) << 2), RECORD_BLOCKS));
-      const failed = Arena.failures(arena, record, cpus + (afterwards ? 1 : 0));
-      Arena.count(arena, racer, record, instance, failed);
-      Arena.restore(record);
+      if (afterwards) {
+        Island.enter(load<u32>(record, RECORD_ISLAND));
+        Litmus.run(load<u32>(record + ((<usize>cpus) << 2), RECORD_BLOCKS));
+        Arena.report(arena, record, cpus);
+      }
+      Arena.count(arena, racer, record, instance, Arena.failures(arena, record));
+      store<u64>(record, 0, RECORD_FAILED);
+      if (afterwards) Arena.restore(record, cpus + 1);
+      Arena.restore(record, 0);
     }
     if (n == 0) atomic.add<u32>(arena, 1, ARENA_ROUNDS);
   }
 
-  private static failures(arena: usize, record: usize, blocks: u32): u32 {
-    let failed: u32 = 0;
-    for (let c: u32 = 0; c < blocks; ++c) {
-      failed |= load<u32>(<usize>load<u32>(record + ((<usize>c) << 2), RECORD_BLOCKS), LITMUS_FAILED);
-    }
+  private static failures(arena: usize, record: usize): u32 {
+    let failed = load<u32>(record, RECORD_FAILED);
     const values = record + RECORD_VALUES;
     const observed = load<u32>(arena, ARENA_OBSERVED);
     for (let m: u32 = 0; m < load<u32>(arena, ARENA_PENDING); ++m) {
@@ -209,7 +261,6 @@ export abstract class Arena {
     return failed;
   }
 
-  /** FNV-1a over words (Fowler, Noll, Vo), mixed once more at the end. */
   private static count(arena: usize, racer: usize, record: usize, instance: u32, failed: u32): void {
     const observed = load<u32>(arena, ARENA_OBSERVED);
     let hash: u64 = 0xcbf29ce484222325 ^ failed;
@@ -251,16 +302,37 @@ export abstract class Arena {
     return (at & 1) != 0 ? <u64>load<u32>(at - 1) : load<u64>(at);
   }
 
-  /** Everything as at the start. */
-  private static restore(record: usize): void {
-    let saved = <usize>load<u32>(record, RECORD_SAVED);
-    const list = <usize>load<u32>(record, RECORD_LIST);
-    for (let n = load<u32>(record, RECORD_LINES); n > 0; --n, saved += 64) {
-      const line = <usize>load<u32>(list + ((<usize>(n - 1)) << 2));
-      v128.store(line, v128.load(saved));
-      v128.store(line, v128.load(saved, 16), 16);
-      v128.store(line, v128.load(saved, 32), 32);
-      v128.store(line, v128.load(saved, 48), 48);
+  // ---- back to the start
+
+  private static restoreCpus(arena: usize, n: u32): void {
+    const size = load<u32>(arena, ARENA_SIZE);
+    const racing = load<u32>(arena, ARENA_RACING);
+    const cpus = load<u32>(arena, ARENA_CPUS);
+    const first = Arena.firstCpu(arena, n);
+    for (let instance: u32 = 0; instance < size; ++instance) {
+      const record = Arena.record(arena, instance);
+      for (let c = first; c < cpus; c += racing) Arena.restore(record, c + 1);
+    }
+  }
+
+  /** The lines of a part (RECORD_PARTS). */
+  private static restore(record: usize, part: u32): void {
+    const at = record + RECORD_PARTS + <usize>part * PART_BYTES;
+    let saved = <usize>load<u32>(at, PART_SAVED);
+    let list = <usize>load<u32>(at, PART_LIST);
+    for (let n = load<u32>(at, PART_LINES); n > 0; --n, list += 4, saved += 64) {
+      const line = <usize>load<u32>(list);
+      const a = v128.load(saved);
+      const b = v128.load(saved, 16);
+      const c = v128.load(saved, 32);
+      const d = v128.load(saved, 48);
+      const low = v128.or(v128.xor(a, v128.load(line)), v128.xor(b, v128.load(line, 16)));
+      const high = v128.or(v128.xor(c, v128.load(line, 32)), v128.xor(d, v128.load(line, 48)));
+      if (!v128.any_true(v128.or(low, high))) continue;
+      v128.store(line, a);
+      v128.store(line, b, 16);
+      v128.store(line, c, 32);
+      v128.store(line, d, 48);
     }
   }
 }

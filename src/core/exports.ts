@@ -338,7 +338,7 @@ export interface CoreExports {
 
   createIsland(frames: number): number;
   enterIsland(island: number): void;
-  saveInstance(record: number): void;
+  saveInstance(record: number, cpus: number, blockBytes: number): void;
   race(arena: number, racer: number): void;
   runLitmus(block: number): void;
 

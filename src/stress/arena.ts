@@ -1,11 +1,13 @@
 // An arena: many instances of one variant in one memory, each on an island of its own, ready to be raced.
 //
 // Guarantees: every instance begins in the state that the variant says, and each round goes back to it: all lines of 64 bytes that may change
-// while its programs run are saved (`linesOf`, by what the core lays out; a test compares whole memories). Nothing runs here.
+// while its programs run are saved (`#partsOf`, by what the core lays out; a test compares whole memories). Nothing runs here.
 
 import {
   ARENA_AFTERWARDS,
+  ARENA_BLOCK_BYTES,
   ARENA_BYTES,
+  ARENA_COPIES,
   ARENA_CPUS,
   ARENA_INSTANCES,
   ARENA_OBSERVED,
@@ -16,10 +18,14 @@ import {
   ARENA_ROUNDS,
   ARENA_SIZE,
   ARENA_STOP,
-  ARRAY_BYTES,
+  ARENA_TURN,
   CPU_BYTES,
   CPU_FAULT_VA,
+  CPU_FAULTS,
+  CPU_PENDING,
   CPU_REQUESTS,
+  CPU_SLOT,
+  CPU_STRAYS,
   ENTRY_BYTES,
   EXPLORED_BYTES,
   GHOST_BYTES,
@@ -28,9 +34,7 @@ import {
   ISLAND_BYTES,
   LITMUS_BYTES,
   LITMUS_PC,
-  LITMUS_REGISTERS,
   LITMUS_SCRATCH,
-  LITMUS_STATE,
   MAPPING_BYTES,
   META_BYTES,
   MM_BYTES,
@@ -42,6 +46,10 @@ import {
   OUTCOME_HASH,
   OUTCOME_ROWS,
   OUTCOME_VALUES,
+  PART_BYTES,
+  PART_LINES,
+  PART_LIST,
+  PART_SAVED,
   RACER_AGENTS,
   RACER_AT,
   RACER_BYTES,
@@ -50,25 +58,29 @@ import {
   RACER_OUTCOMES,
   RACER_OVERFLOW,
   RECORD_BLOCKS,
+  RECORD_ENDED,
   RECORD_ISLAND,
-  RECORD_LINES,
-  RECORD_LIST,
-  RECORD_SAVED,
+  RECORD_PARTS,
+  RECORD_STARTS,
   RECORD_VALUES,
   REQUEST_BYTES,
   RWLOCK_BYTES,
   SPACE_BYTES,
-  TLB_ARRAYS,
-  TLB_DESCRIPTORS,
   TLB_HINTS_AT,
   TLB_HINTS_MASK,
-  TLB_SERVING,
   VMA_BYTES,
 } from '../../assembly/layout.ts';
-import { OP_CALL, OP_FRAME_ALLOCATE, OP_USER_EXCHANGE, OP_USER_STORE } from '../../assembly/litmus/ops_bits.ts';
+import {
+  OP_CALL,
+  OP_FRAME_ALLOCATE,
+  OP_LOAD_MM,
+  OP_LOAD_MM_KEEP,
+  OP_USER_EXCHANGE,
+  OP_USER_STORE,
+} from '../../assembly/litmus/ops_bits.ts';
 import type { CoreExports, CoreMemory, CoreModule } from '../core/exports.ts';
 import { createCoreMemory, instantiateCore } from '../core/instantiate.ts';
-import type { LitmusProgram, Observed } from '../litmus/program.ts';
+import type { LitmusProgram } from '../litmus/program.ts';
 import {
   type Instance,
   type InstanceCpu,
@@ -112,6 +124,8 @@ export class Arena implements LitmusHost {
   readonly instances: readonly Instance[];
   readonly address: number;
   readonly #words: Int32Array;
+  #records = 0;
+  #recordBytes = 0;
 
   /**
    * `size` instances (a power of two) of `program`, for `racing` agents.
@@ -119,8 +133,8 @@ export class Arena implements LitmusHost {
    */
   constructor(program: LitmusProgram, module: CoreModule, size: number, racing: number) {
     const cpus = program.cpus.length;
-    if (cpus > MOST_LITMUS_CPUS) {
-      throw new RangeError(`"${program.name}" has ${cpus} CPUs, and at most ${MOST_LITMUS_CPUS} can be raced`);
+    if (cpus >= MOST_LITMUS_CPUS) {
+      throw new RangeError(`"${program.name}" has ${cpus} CPUs, and at most ${MOST_LITMUS_CPUS - 1} can be raced`);
     }
     this.program = program;
     this.racing = Math.min(racing, cpus, MOST_RACERS);
@@ -189,18 +203,18 @@ export class Arena implements LitmusHost {
     return sum;
   }
 
-  /** Where the CPUs of the instance stand that the racers are in, those that have not ended: of use when nobody gets on. */
+  /** Where the CPUs of the instance stand that the racers are in: of use when nobody gets on. */
   standing(): { readonly instance: Instance; readonly cpus: readonly Standing[] } {
-    const n = this.view.getUint32(this.#racer(0, RACER_INSTANCE), true);
+    const n = this.#u32(this.#racer(0, RACER_INSTANCE));
     const instance = this.instances[n] as Instance;
-    const cpus = this.program.cpus.map((_, cpu): Standing => {
-      const { block } = instance.cpus[cpu] as InstanceCpu;
-      return {
+    const ended = this.#u32(this.#records + n * this.#recordBytes + RECORD_ENDED);
+    const cpus = this.program.cpus.map(
+      (_, cpu): Standing => ({
         cpu,
-        ended: this.view.getUint32(block + LITMUS_STATE, true) !== 0,
-        place: this.view.getUint32(block + LITMUS_PC, true),
-      };
-    });
+        ended: ((ended >>> cpu) & 1) !== 0,
+        place: this.#u32((instance.cpus[cpu] as InstanceCpu).block + LITMUS_PC),
+      }),
+    );
     return { instance, cpus };
   }
 
@@ -216,12 +230,19 @@ export class Arena implements LitmusHost {
     return undefined;
   }
 
+  /** Where instances report, first byte and end: the only part of them that a round does not bring back to the start. */
+  reports(): [number, number][] {
+    return this.instances.map((_, n) => {
+      const record = this.#records + n * this.#recordBytes;
+      return [record + RECORD_VALUES, record + this.#recordBytes];
+    });
+  }
+
   // ---- set-up
 
   /** The `a`th CPU that racer `n` runs in the round that is under way, as assembly/litmus/arena.ts deals them. */
   #runs(n: number, a: number): number {
-    const seed = this.view.getUint32(this.address + 32, true);
-    return (((n + seed) >>> 0) % this.racing) + a * this.racing;
+    return ((n + this.#u32(this.address + ARENA_TURN)) % this.racing) + a * this.racing;
   }
 
   #racer(n: number, field: number): number {
@@ -249,79 +270,122 @@ export class Arena implements LitmusHost {
     const { program, address } = this;
     const { observed } = program;
     const pending = (this.instances[0] as Instance).flushPending.length;
-    const recordBytes = RECORD_VALUES + 4 * (observed.length + pending);
-    const records = this.#allocate(islands.length * recordBytes);
+    const registers = observed.filter(({ of }) => of === 'register').length;
+    const slots = roundUp(RECORD_VALUES + 4 * (observed.length + pending), 8);
+    this.#recordBytes = roundUp(slots + 8 * registers, LINE);
+    this.#records = this.#allocate(islands.length * this.#recordBytes);
+    const blockBytes = hasCalls(program) ? LITMUS_BYTES : LITMUS_SCRATCH;
     const set = (at: number, value: number) => this.view.setUint32(at, value, true);
     set(address + ARENA_SIZE, islands.length);
     set(address + ARENA_CPUS, program.cpus.length);
     set(address + ARENA_RACING, this.racing);
-    set(address + ARENA_INSTANCES, records);
-    set(address + ARENA_RECORD_BYTES, recordBytes);
+    set(address + ARENA_INSTANCES, this.#records);
+    set(address + ARENA_RECORD_BYTES, this.#recordBytes);
     set(address + ARENA_OBSERVED, observed.length);
     set(address + ARENA_PENDING, pending);
     set(address + ARENA_AFTERWARDS, program.afterwards === undefined ? 0 : 1);
+    set(address + ARENA_COPIES, this.#copies());
+    set(address + ARENA_BLOCK_BYTES, blockBytes);
     for (let n = 0; n < this.racing; n++) {
       set(this.#racer(n, RACER_OUTCOMES), this.#allocate(OUTCOME_ROWS * (OUTCOME_VALUES + 8 * observed.length)));
     }
     for (const [n, instance] of this.instances.entries()) {
-      const record = records + n * recordBytes;
-      const lines = [...this.linesOf(instance, islands[n] as number, n * frames, frames)];
-      const list = this.#allocate(4 * lines.length);
-      for (const [k, line] of lines.entries()) set(list + 4 * k, line);
+      const record = this.#records + n * this.#recordBytes;
       set(record + RECORD_ISLAND, islands[n] as number);
-      set(record + RECORD_LINES, lines.length);
-      set(record + RECORD_LIST, list);
-      set(record + RECORD_SAVED, this.#allocate(LINE * lines.length));
-      for (const [c, { block }] of instance.cpus.entries()) set(record + RECORD_BLOCKS + 4 * c, block);
-      for (const [v, what] of observed.entries()) set(record + RECORD_VALUES + 4 * v, addressOf(instance, what));
+      for (const [part, lines] of this.#partsOf(instance, islands[n] as number, n * frames, frames).entries()) {
+        const at = record + RECORD_PARTS + part * PART_BYTES;
+        const list = this.#allocate(4 * lines.length);
+        for (const [k, line] of lines.entries()) set(list + 4 * k, line);
+        set(at + PART_LINES, lines.length);
+        set(at + PART_LIST, list);
+        set(at + PART_SAVED, this.#allocate(LINE * lines.length));
+      }
+      for (const [c, { block }] of instance.cpus.entries()) {
+        set(record + RECORD_BLOCKS + 4 * c, block);
+        set(record + RECORD_STARTS + 4 * c, this.#allocate(blockBytes));
+      }
+      let slot = record + slots;
+      for (const [v, what] of observed.entries()) {
+        let at = what.of === 'register' ? slot : Number(instance.symbols[what.symbol]);
+        if (what.of === 'register') slot += 8;
+        else if (what.bytes === 4) at += 1;
+        set(record + RECORD_VALUES + 4 * v, at);
+      }
       for (const [m, at] of instance.flushPending.entries()) {
         set(record + RECORD_VALUES + 4 * (observed.length + m), at);
       }
-      this.core.saveInstance(record);
+      this.core.saveInstance(record, instance.cpus.length, blockBytes);
     }
   }
 
-  /** The lines that may change while the programs of an instance run, which has frames `first` to `first + frames - 1`. */
-  linesOf(instance: Instance, island: number, first: number, frames: number): Set<number> {
-    const { world } = this.program;
-    const lines = new Set<number>();
-    const add = (start: number, bytes: number) => {
-      for (let line = start - (start % LINE); line < start + bytes; line += LINE) lines.add(line);
-    };
-    add(island + ISLAND_BOOKS, ISLAND_BYTES - ISLAND_BOOKS);
-    const calls = instance.program.cpus.some(({ code }) => code.some(({ op }) => op === OP_CALL));
-    const hasMm = world.mms.length > 0;
-    for (const { block, cpu, tlb } of instance.cpus) {
-      add(block, calls ? LITMUS_BYTES : LITMUS_SCRATCH);
-      if (!hasMm) {
-        add(cpu, LINE * 3);
-        continue;
+  /** Which registers of each CPU go to which of the observed values (ARENA_COPIES). */
+  #copies(): number {
+    const { cpus, observed } = this.program;
+    const lists = [...cpus, undefined].map((_, cpu) =>
+      observed.flatMap((what, v) => (what.of === 'register' && what.cpu === cpu ? [(what.register << 16) | v] : [])),
+    );
+    const copies = this.#allocate(8 * lists.length + 4 * observed.length);
+    let at = 8 * lists.length;
+    for (const [cpu, list] of lists.entries()) {
+      this.view.setUint32(copies + 8 * cpu, at, true);
+      this.view.setUint32(copies + 8 * cpu + 4, list.length, true);
+      for (const which of list) {
+        this.view.setUint32(copies + at, which, true);
+        at += 4;
       }
-      add(cpu, CPU_REQUESTS + REQUEST_BYTES * instance.cpus.length);
-      add(cpu + CPU_FAULT_VA, CPU_BYTES - CPU_FAULT_VA);
-      if (tlb === 0) continue;
-      // The ways are hints, right or wrong.
-      const entries = this.#u32(tlb + TLB_HINTS_AT) + this.#u32(tlb + TLB_HINTS_MASK) + 4;
-      add(tlb, TLB_SERVING);
-      add(tlb + TLB_DESCRIPTORS, this.#u32(tlb + TLB_ARRAYS) * ARRAY_BYTES);
-      add(entries, LITMUS_TLB_WAYS * ENTRY_BYTES);
     }
+    return copies;
+  }
+
+  /**
+   * The lines that may change while the programs of an instance run, which has frames `first` to `first + frames - 1`: those that its CPUs share,
+   * then those of each CPU. What nothing depends on is left out: statistics, what a walk notes for itself, hints, clocks.
+   */
+  #partsOf(instance: Instance, island: number, first: number, frames: number): number[][] {
+    const { program } = this;
+    const programs = instance.cpus.map(({ program: { code } }) => code);
+    const has = (...ops: number[]) => programs.some((code) => code.some(({ op }) => ops.includes(op)));
+    const calls = hasCalls(program);
+    const shared = new Lines();
+    shared.add(island + ISLAND_BOOKS, ISLAND_BYTES - ISLAND_BOOKS);
     for (const mm of instance.mms.values()) {
-      add(mm, MM_BYTES);
-      add(this.#u32(mm + MM_SPACE), SPACE_BYTES);
+      shared.add(mm, MM_BYTES);
+      if (calls) shared.add(this.#u32(mm + MM_SPACE), SPACE_BYTES);
     }
-    for (const file of instance.files.values()) add(file, MAPPING_BYTES);
-    for (const vma of instance.vmas.values()) add(vma, VMA_BYTES);
-    for (const word of instance.words.values()) add(word, 8);
-    for (const lock of instance.locks.values()) add(lock, RWLOCK_BYTES);
+    for (const file of instance.files.values()) shared.add(file, MAPPING_BYTES);
+    for (const vma of instance.vmas.values()) shared.add(vma, VMA_BYTES);
+    for (const word of instance.words.values()) shared.add(word, 8);
+    for (const lock of instance.locks.values()) shared.add(lock, RWLOCK_BYTES);
     for (const { ghost, slot } of instance.pages.values()) {
-      add(ghost, GHOST_BYTES);
-      add(slot, 8);
+      shared.add(ghost, GHOST_BYTES);
+      shared.add(slot, 8);
     }
-    if (instance.owners !== 0) add(instance.owners + first * 8, frames * 8);
-    add(this.core.frameMeta(first) >>> 0, frames * META_BYTES);
-    for (let pfn = first; pfn < first + frames; pfn++) add(this.core.frameAddress(pfn) >>> 0, EXPLORED_BYTES);
-    return lines;
+    if (instance.owners !== 0) shared.add(instance.owners + first * 8, frames * 8);
+    shared.add(this.core.frameMeta(first) >>> 0, frames * META_BYTES);
+    const allocates = calls || has(OP_FRAME_ALLOCATE);
+    for (const pfn of allocates ? range(first, first + frames) : instance.frames.values()) {
+      shared.add(this.core.frameAddress(pfn) >>> 0, EXPLORED_BYTES);
+    }
+    const loads = calls || has(OP_LOAD_MM, OP_LOAD_MM_KEEP);
+    return [
+      shared.list,
+      ...instance.cpus.map(({ cpu, tlb, program: { mode } }) => {
+        const own = new Lines();
+        if (program.world.mms.length === 0) {
+          if (mode === 'user') own.add(cpu, CPU_PENDING);
+          return own.list;
+        }
+        own.add(cpu, CPU_REQUESTS + REQUEST_BYTES * instance.cpus.length);
+        own.add(cpu + CPU_FAULT_VA, CPU_FAULTS - CPU_FAULT_VA);
+        own.add(cpu + CPU_STRAYS, 4);
+        if (loads) own.add(cpu + CPU_SLOT, CPU_BYTES - CPU_SLOT);
+        if (tlb === 0) return own.list;
+        // The ways before the entries are hints, right or wrong.
+        const entries = this.#u32(tlb + TLB_HINTS_AT) + this.#u32(tlb + TLB_HINTS_MASK) + 4;
+        own.add(entries, LITMUS_TLB_WAYS * ENTRY_BYTES);
+        return own.list;
+      }),
+    ];
   }
 
   #u32(address: number): number {
@@ -336,12 +400,31 @@ export class Arena implements LitmusHost {
   }
 }
 
-/** Where the value of an `Observed` stands, plus 1 if it has 4 bytes. */
-function addressOf(instance: Instance, what: Observed): number {
-  if (what.of === 'register') {
-    return (instance.cpus[what.cpu] as InstanceCpu).block + LITMUS_REGISTERS + what.register * 8;
+/** Lines of memory, each once. */
+class Lines {
+  readonly #lines = new Set<number>();
+
+  add(start: number, bytes: number): void {
+    for (let line = start - (start % LINE); line < start + bytes; line += LINE) this.#lines.add(line);
   }
-  return Number(instance.symbols[what.symbol]) + (what.bytes === 4 ? 1 : 0);
+
+  get list(): number[] {
+    return [...this.#lines];
+  }
+}
+
+function hasCalls({ cpus, afterwards }: LitmusProgram): boolean {
+  return [...cpus, ...(afterwards === undefined ? [] : [afterwards])].some(({ code }) =>
+    code.some(({ op }) => op === OP_CALL),
+  );
+}
+
+function range(first: number, end: number): number[] {
+  return Array.from({ length: end - first }, (_, n) => first + n);
+}
+
+function roundUp(n: number, to: number): number {
+  return Math.ceil(n / to) * to;
 }
 
 /** The ghost records of the pages that several CPUs store to. */
@@ -374,6 +457,7 @@ function heapOf({ world, cpus, afterwards, observed, symbols }: LitmusProgram): 
   const each = LITMUS_BYTES + CPU_BYTES + 8192 + 8 * symbols.length;
   const things = world.mms.length + world.files.length + world.vmas.length + world.pages.length;
   const small = (things * 2 + world.words.length + world.locks.length + 4) * 256;
-  const saved = (running * 32 + things * 8 + world.frames.length + 32) * (LINE + 4);
-  return running * each + small + saved + ISLAND_BYTES + 4 * observed.length + 1024;
+  const saved =
+    (running * 40 + things * 8 + world.frames.length * 2 + 64) * (LINE + 4) + running * (LITMUS_BYTES + 3 * LINE);
+  return running * each + small + saved + ISLAND_BYTES + 12 * observed.length + 2048;
 }

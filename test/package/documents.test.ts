@@ -32,7 +32,7 @@ test('commands in the README run', async () => {
     const { stdout } = await run(process.execPath, command, { maxBuffer: 1 << 28 });
     expect(stdout).not.toBe('');
   }
-});
+}, 120_000);
 
 test.each(documents)('links in %s lead to a file', (document) => {
   const links = [...readFileSync(document, 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)].map(
