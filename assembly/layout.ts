@@ -905,14 +905,18 @@ export const ARENA_PENDING = 28; //     u32   mms whose tlb_flush_pending is jud
 export const ARENA_COPIES = 32; //      u32   address of what goes from registers to the values
 export const ARENA_BLOCK_BYTES = 36; // u32   how much of a CPU's litmus block changes
 export const ARENA_SEED = 64; //        u32   what the order of a round is made from
-export const ARENA_MODE = 68; //        u32   how close the agents of a round keep together: one of 8 modes
+export const ARENA_ARM = 68; //         u32   how the agents of a round behave to each other: one of MOST_ARMS ways
 export const ARENA_TURN = 72; //        u32   by how much the CPUs are shifted against the racers
 export const ARENA_LAST = 76; //        u32   1: the round that has begun is none, all leave
 export const ARENA_STOP = 128; //       u32   set by who ends it: no further round begins
 export const ARENA_ARRIVED = 192; //    u32   agents at the meeting
 export const ARENA_MEETING = 256; //    u32   counts the meetings
 export const ARENA_ROUNDS = 320; //     u32   rounds that were completed
-export const ARENA_RACERS = 384;
+export const ARENA_RARE = 384; //       u32   rare outcomes of the round
+export const ARENA_SCORES = 448; //     u32 × MOST_ARMS  rare outcomes that each way brought lately, times 256
+export const ARENA_RACERS = 576;
+
+export const MOST_ARMS = 32;
 
 export const MOST_RACERS = 8;
 export const MOST_LITMUS_CPUS = 16;
@@ -926,7 +930,7 @@ export const RACER_FIRST_AGENT = 64; // u32 × MOST_LITMUS_CPUS  its agents
 export const RACER_BLOCKS = 128; //     u32 × MOST_LITMUS_CPUS  the blocks that it runs in this round
 export const RACER_CROWD = 192; //      u32 × MOST_LITMUS_CPUS  and their CPUs
 export const RACER_BYTES = 256;
-export const ARENA_BYTES = 2432; //     ARENA_RACERS + MOST_RACERS * RACER_BYTES
+export const ARENA_BYTES = 2624; //     ARENA_RACERS + MOST_RACERS * RACER_BYTES
 
 export const OUTCOME_ROWS = 4096; //    of the table of a racer; a power of two
 export const OUTCOME_HASH = 0; //       u64   0: the row is free

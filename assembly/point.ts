@@ -77,6 +77,14 @@ export abstract class Point {
     spins = longest;
   }
 
+  /** Chaos: how often and how long a point delays from here on, as for `tune`. */
+  @inline
+  static strengthen(oneIn: u32, longest: u32): void {
+    if (BUILD != BUILD_CHAOS) return;
+    rarity = oneIn;
+    spins = longest;
+  }
+
   private static delay(): void {
     if (!Random.seeded()) return;
     const x = Random.next();

@@ -18,13 +18,15 @@
 // Which CPUs an agent runs changes every TURN rounds.
 //
 // How close agents come to each other decides what is seen (Alglave, Maranget, Sarkar, Sewell, "Litmus: Running Tests Against Hardware",
-// TACAS 2011: synchronisation, strides, random delays), so each round has one of 8 modes: whether they wait for each other before
-// each instance, and how long each then dawdles at most.
+// TACAS 2011: synchronisation, strides, random delays), so a round takes one of several ways, the arms of a bandit: whether they wait for
+// each other before each instance, how long each then dawdles at most, and in the chaos build how strong its delays are. Half of the
+// rounds take any; the others prefer those that brought rare outcomes lately.
 //
 // Outcomes are counted in a table of each racer's own: open addressing by a hash of the values and of what was violated.
 
 import {
   ARENA_AFTERWARDS,
+  ARENA_ARM,
   ARENA_ARRIVED,
   ARENA_BLOCK_BYTES,
   ARENA_COPIES,
@@ -32,24 +34,27 @@ import {
   ARENA_INSTANCES,
   ARENA_LAST,
   ARENA_MEETING,
-  ARENA_MODE,
   ARENA_OBSERVED,
   ARENA_PENDING,
   ARENA_RACERS,
   ARENA_RACING,
+  ARENA_RARE,
   ARENA_RECORD_BYTES,
   ARENA_ROUNDS,
+  ARENA_SCORES,
   ARENA_SEED,
   ARENA_SIZE,
   ARENA_STOP,
   ARENA_TURN,
   BOOKS_BAD_FREE,
+  BUILD_CHAOS,
   BUILD_EXPLORE,
   CONTROL,
   FAILED_DOUBLE_FREE,
   FAILED_PENDING,
   ISLAND_BOOKS,
   LITMUS_FAILED,
+  MOST_ARMS,
   OUTCOME_COUNT,
   OUTCOME_FAILED,
   OUTCOME_HASH,
@@ -76,6 +81,7 @@ import {
   RECORD_VALUES,
 } from "../layout";
 import { Shared } from "../atomic";
+import { Point } from "../point";
 import { Random } from "../random";
 import { Block } from "./block";
 import { Crowd } from "./crowd";
@@ -84,6 +90,8 @@ import { Litmus } from "./machine";
 
 /** How long an agent waits for the others before an instance, in loads: one of them may wait for a lock of the instance before. */
 const PATIENCE: u32 = 400;
+/** An outcome is rare that one execution in so many has. */
+const RARE: u64 = 512;
 /** Rounds after which the agents change CPUs. */
 const TURN: u32 = 64;
 
@@ -96,11 +104,13 @@ export abstract class Arena {
       if (n == 0) Arena.prepare(arena);
       Arena.meet(arena);
       if (load<u32>(arena, ARENA_LAST) != 0) break;
-      Arena.run(arena, racer, n);
+      // Read now: racer 0 prepares the next round while others still restore.
+      const first = (n + load<u32>(arena, ARENA_TURN)) % load<u32>(arena, ARENA_RACING);
+      Arena.run(arena, racer, n, first);
       Arena.meet(arena);
       Arena.judge(arena, racer, n);
       Arena.meet(arena);
-      Arena.restoreCpus(arena, n);
+      Arena.restoreCpus(arena, first);
     }
     Island.enter(0);
   }
@@ -134,8 +144,27 @@ export abstract class Arena {
   private static prepare(arena: usize): void {
     store<u32>(arena, atomic.load<u32>(arena, ARENA_STOP), ARENA_LAST);
     store<u32>(arena, Random.next(), ARENA_SEED);
-    store<u32>(arena, Random.below(8), ARENA_MODE);
+    store<u32>(arena, Arena.chooseArm(arena), ARENA_ARM);
     store<u32>(arena, load<u32>(arena, ARENA_ROUNDS) / TURN, ARENA_TURN);
+  }
+
+  /** Takes account of the round that is over, and chooses how the next one goes. */
+  private static chooseArm(arena: usize): u32 {
+    const arms: u32 = BUILD == BUILD_CHAOS ? MOST_ARMS : MOST_ARMS / 4;
+    const last = arena + ((<usize>load<u32>(arena, ARENA_ARM)) << 2);
+    const rare = min<u32>(atomic.xchg<u32>(arena, 0, ARENA_RARE), 1 << 16);
+    const score = load<u32>(last, ARENA_SCORES);
+    store<u32>(last, score - (score >> 3) + (rare << 5), ARENA_SCORES);
+    if (Random.below(2) == 0) return Random.below(arms);
+    let sum: u32 = 0;
+    for (let arm: u32 = 0; arm < arms; ++arm) sum += load<u32>(arena + ((<usize>arm) << 2), ARENA_SCORES) + 1;
+    let left = Random.below(sum);
+    for (let arm: u32 = 0; arm < arms; ++arm) {
+      const share = load<u32>(arena + ((<usize>arm) << 2), ARENA_SCORES) + 1;
+      if (left < share) return arm;
+      left -= share;
+    }
+    return 0;
   }
 
   /** Waits until all racers are here. */
@@ -151,25 +180,20 @@ export abstract class Arena {
     }
   }
 
-  /** The first CPU that racer `n` runs; the others follow at a distance of ARENA_RACING. */
-  @inline
-  private static firstCpu(arena: usize, n: u32): u32 {
-    return (n + load<u32>(arena, ARENA_TURN)) % load<u32>(arena, ARENA_RACING);
-  }
-
   // ---- run
 
-  private static run(arena: usize, racer: usize, n: u32): void {
+  /** `firstCpu`: that racer `n` runs; the others follow at a distance of ARENA_RACING. */
+  private static run(arena: usize, racer: usize, n: u32, firstCpu: u32): void {
     const size = load<u32>(arena, ARENA_SIZE);
     const racing = load<u32>(arena, ARENA_RACING);
     const cpus = load<u32>(arena, ARENA_CPUS);
     const seed = load<u32>(arena, ARENA_SEED);
-    const mode = load<u32>(arena, ARENA_MODE);
-    const firstCpu = Arena.firstCpu(arena, n);
+    const arm = load<u32>(arena, ARENA_ARM);
+    Point.strengthen(6 - ((arm >> 3) & 3), (<u32>32) << (((arm >> 3) & 3) * 2));
     const count = firstCpu < cpus ? (cpus - firstCpu + racing - 1) / racing : 0;
     // Sizes are powers of two, so an odd stride meets each instance once.
     const stride = (seed >> 16) | 1;
-    const dawdle = Arena.longest(mode >> 1);
+    const dawdle = Arena.longest((arm >> 1) & 3);
     const first = load<u32>(racer, RACER_AT);
     const blocks = racer + RACER_BLOCKS;
     for (let k: u32 = 0, i = seed; k < size; ++k, i += stride) {
@@ -177,7 +201,7 @@ export abstract class Arena {
       const record = Arena.record(arena, instance);
       store<u32>(racer, instance, RACER_INSTANCE);
       Island.enter(load<u32>(record, RECORD_ISLAND));
-      if ((mode & 1) != 0) Arena.keepUp(arena, n, racing, first + k);
+      if ((arm & 1) != 0) Arena.keepUp(arena, n, racing, first + k);
       if (dawdle != 0) Arena.linger(Random.below(dawdle));
       if (count == 1) Litmus.run(load<u32>(record + ((<usize>firstCpu) << 2), RECORD_BLOCKS));
       else if (count > 1) {
@@ -272,7 +296,11 @@ export abstract class Arena {
       const row = table + <usize>(probe & (OUTCOME_ROWS - 1)) * bytes;
       const known = load<u64>(row, OUTCOME_HASH);
       if (known == hash && load<u32>(row, OUTCOME_FAILED) == failed && Arena.equal(record, row, observed)) {
-        atomic.store<u64>(row, load<u64>(row, OUTCOME_COUNT) + 1, OUTCOME_COUNT);
+        const times = load<u64>(row, OUTCOME_COUNT) + 1;
+        atomic.store<u64>(row, times, OUTCOME_COUNT);
+        if (times * load<u32>(arena, ARENA_RACING) * RARE < <u64>load<u32>(racer, RACER_AT)) {
+          atomic.add<u32>(arena, 1, ARENA_RARE);
+        }
         return;
       }
       if (known != 0) continue;
@@ -304,11 +332,10 @@ export abstract class Arena {
 
   // ---- back to the start
 
-  private static restoreCpus(arena: usize, n: u32): void {
+  private static restoreCpus(arena: usize, first: u32): void {
     const size = load<u32>(arena, ARENA_SIZE);
     const racing = load<u32>(arena, ARENA_RACING);
     const cpus = load<u32>(arena, ARENA_CPUS);
-    const first = Arena.firstCpu(arena, n);
     for (let instance: u32 = 0; instance < size; ++instance) {
       const record = Arena.record(arena, instance);
       for (let c = first; c < cpus; c += racing) Arena.restore(record, c + 1);

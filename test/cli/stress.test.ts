@@ -74,7 +74,7 @@ describe('stress', () => {
     child.stdout.on('data', (data) => {
       out += data;
     });
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await new Promise((resolve) => setTimeout(resolve, 4000));
     const at = performance.now();
     child.kill('SIGINT');
     const [code] = await once(child, 'exit');

@@ -26,7 +26,7 @@ import { useRacers } from '../support/racers.ts';
 const racers = useRacers();
 const pool = new RacerPool(racers.spawn);
 /** Variants of a scenario: others differ in the start, or by a line. */
-const MOST = 30;
+const MOST = 3;
 /** It ends in a circle of who waits for whom. */
 const STARVES = 'philosophers-starve';
 
@@ -75,7 +75,7 @@ function exceptions(arena: Arena): [number, number][] {
 
 test('the state of every variant of the catalogue', async () => {
   const module = await compileCore('release');
-  for (const { name, scenario } of (await catalogue()).filter((e) => e.name.startsWith('reaper'))) {
+  for (const { name, scenario } of await catalogue()) {
     const ids = new Set<string | undefined>();
     for (const { id, variant } of variantsOf(scenario)) {
       if (ids.has(id) || ids.size >= MOST || id === STARVES) continue;
