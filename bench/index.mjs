@@ -5,6 +5,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { explore } from './explore.mjs';
 import { hot } from './hot.mjs';
 import { large } from './large.mjs';
 import { listing } from './listing.mjs';
@@ -20,7 +21,21 @@ import { tlb } from './tlb.mjs';
 import { touch } from './touch.mjs';
 import { tracking } from './tracking.mjs';
 
-const SECTIONS = [hot, sequential, random, skewed, range, large, touch, single, listing, tlb, tracking, ranges];
+const SECTIONS = [
+  hot,
+  sequential,
+  random,
+  skewed,
+  range,
+  large,
+  touch,
+  single,
+  listing,
+  tlb,
+  tracking,
+  ranges,
+  explore,
+];
 
 const HELP = `npm run bench -- [SECTION ...] [options]
 

@@ -41,6 +41,9 @@ class FutureNode {
   readonly lock: number;
   readonly own = new Uint32Array(SET_WORDS);
   readonly next: FutureNode[] = [];
+  /** What `#setOf` was asked last. */
+  mask = -1;
+  set = 0;
   /** What was computed of `#setOf`: masks, and where in the pool the sets are. */
   readonly masks: number[] = [];
   readonly sets: number[] = [];
@@ -76,6 +79,10 @@ export class Futures {
   #checked = 0;
   #stale = false;
   readonly #stack: FutureNode[] = [];
+  /** Of the state that is looked at: who has not ended, `afterwards` left out, a bit each; and where each stands. */
+  #alive = 0;
+  readonly #standing: FutureNode[] = [];
+  readonly #locals: Local[] = [];
   /** Of each CPU, where in the pool its set is. */
   readonly #reached: Int32Array;
   /** Number of nodes, edges and accesses that were noted so far. */
@@ -166,6 +173,7 @@ export class Futures {
   choose(state: Uint32Array, at: number, enabled: number, last: number): number {
     if ((enabled & (enabled - 1)) === 0) return enabled;
     const mask = this.#maskOf(state, at);
+    this.#look(state, at);
     let best = enabled;
     let fewest = count(enabled);
     const first = last < 0 ? 0 : enabled & (1 << last);
@@ -182,29 +190,41 @@ export class Futures {
     return best;
   }
 
-  /** The smallest persistent set around the CPUs `set`: whoever may get in the way of one of them belongs to it. */
-  #close(state: Uint32Array, at: number, enabled: number, start: number, mask: number): number {
+  #look(state: Uint32Array, at: number): void {
     const { cpus, locals } = this.#space;
+    this.#alive = 0;
+    for (let c = 0; c < cpus; c++) {
+      const local = locals[state[at + c] as number] as Local;
+      if (local.done || c === this.#afterwards) continue;
+      this.#alive |= 1 << c;
+      this.#locals[c] = local;
+      this.#standing[c] = this.#nodeOf[local.number] as FutureNode;
+    }
+  }
+
+  /** The smallest persistent set around the CPUs `start`: whoever may get in the way of one of them belongs to it. */
+  #close(state: Uint32Array, at: number, enabled: number, start: number, mask: number): number {
     let set = start;
     for (;;) {
-      this.#reach(state, at, enabled, set, mask);
+      const others = this.#alive & ~set;
+      this.#reach(enabled, others, mask);
       let more = 0;
-      for (let left = set; left !== 0; left &= left - 1) {
+      for (let left = set & this.#alive; left !== 0; left &= left - 1) {
         const c = 31 - Math.clz32(left & -left);
-        const local = locals[state[at + c] as number] as Local;
-        if (local.done) continue;
+        const local = this.#locals[c] as Local;
         if ((enabled & (1 << c)) === 0) {
-          for (let other = 0; other < cpus; other++) {
-            if ((set & (1 << other)) === 0 && this.#mayEnd(local, this.#reached[other] as number)) more |= 1 << other;
+          for (let rest = others & ~more; rest !== 0; rest &= rest - 1) {
+            const other = 31 - Math.clz32(rest & -rest);
+            if (this.#mayEnd(local, this.#reached[other] as number)) more |= 1 << other;
           }
           continue;
         }
         const choices = choicesOf(local);
         for (let choice = 0; choice < choices; choice++) {
           const { bits } = this.#effect(state, at, local, choice);
-          for (let other = 0; other < cpus; other++) {
-            if (((set | more) & (1 << other)) === 0 && this.#conflicts(bits, this.#reached[other] as number))
-              more |= 1 << other;
+          for (let rest = others & ~more; rest !== 0; rest &= rest - 1) {
+            const other = 31 - Math.clz32(rest & -rest);
+            if (this.#conflicts(bits, this.#reached[other] as number)) more |= 1 << other;
           }
         }
       }
@@ -214,33 +234,31 @@ export class Futures {
     }
   }
 
-  /** Of each CPU that is not in `set`, what it may do before one in the set makes a step; of the others nothing. */
-  #reach(state: Uint32Array, at: number, enabled: number, set: number, all: number): void {
-    const { cpus, locals } = this.#space;
+  /** Of each of the CPUs `others`, what it may do before another one makes a step. */
+  #reach(enabled: number, others: number, all: number): void {
     let mask = all;
     // Of those that wait now, but for a lock, whom somebody may let go on.
     let thawed = 0;
     for (;;) {
       let waiting = 0;
       let released = 0;
-      for (let c = 0; c < cpus; c++) {
-        const local = locals[state[at + c] as number] as Local;
+      for (let left = others; left !== 0; left &= left - 1) {
+        const c = 31 - Math.clz32(left & -left);
+        const node = this.#standing[c] as FutureNode;
         let reached = 0;
-        if ((set & (1 << c)) === 0 && c !== this.#afterwards && !local.done) {
-          const node = this.#nodeOf[local.number] as FutureNode;
-          if (((enabled | thawed) & (1 << c)) !== 0 || node.lock !== 0) reached = this.#setOf(node, mask);
-          else waiting |= 1 << c;
-          released |= this.#pool[reached + RELEASED] as number;
-        }
+        if (((enabled | thawed) & (1 << c)) !== 0 || node.lock !== 0) reached = this.#setOf(node, mask);
+        else waiting |= 1 << c;
+        released |= this.#pool[reached + RELEASED] as number;
         this.#reached[c] = reached;
       }
       let changed = (mask & released) !== 0;
       mask &= ~released;
       for (let left = waiting; left !== 0; left &= left - 1) {
         const c = 31 - Math.clz32(left & -left);
-        const { slot } = locals[state[at + c] as number] as Local;
+        const { slot } = this.#locals[c] as Local;
         let ends = false;
-        for (let other = 0; other < cpus && !ends; other++) ends = this.#writes(this.#reached[other] as number, slot);
+        for (let rest = others; rest !== 0 && !ends; rest &= rest - 1)
+          ends = this.#writes(this.#reached[31 - Math.clz32(rest & -rest)] as number, slot);
         if (!ends) continue;
         thawed |= 1 << c;
         changed = true;
@@ -273,8 +291,13 @@ export class Futures {
 
   /** What is accessed at `from` and behind it, while the locks that have bits in `mask` are taken: where in the pool. */
   #setOf(from: FutureNode, mask: number): number {
+    if (from.mask === mask) return from.set;
     const known = from.masks.indexOf(mask);
-    if (known >= 0) return from.sets[known] as number;
+    if (known >= 0) {
+      from.mask = mask;
+      from.set = from.sets[known] as number;
+      return from.set;
+    }
     if (this.#used + SET_WORDS > this.#pool.length) {
       const bigger = new Uint32Array(this.#pool.length * 2);
       bigger.set(this.#pool);
@@ -308,6 +331,7 @@ export class Futures {
   /** A search begins: what was computed on a smaller graph is forgotten. */
   begin(): void {
     for (const node of this.#nodes.values()) {
+      node.mask = -1;
       node.masks.length = 0;
       node.sets.length = 0;
     }

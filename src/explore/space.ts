@@ -46,11 +46,14 @@ export interface Local {
 }
 
 /** What a step depends on: a slot to look at, and by its value where to go on. Slot -1: a choice; -2: nothing. */
-interface Node {
-  slot: number;
-  readonly values: number[];
-  readonly next: (Node | Effect)[];
+class Node {
+  slot = UNKNOWN;
+  readonly next: (Node | undefined)[] = [];
+  /** At the end of the way. */
+  effect: Effect | undefined = undefined;
 }
+
+const UNKNOWN = -3;
 
 /** What a step did. */
 export interface Effect {
@@ -141,15 +144,13 @@ export class StateSpace {
   /** What the step of CPU `c` does in the state at `at`. @throws Restart */
   step(state: Uint32Array, at: number, c: number, choice: number): Effect {
     const local = this.locals[state[at + c] as number] as Local;
-    let node: Node = local.root;
-    for (;;) {
-      const value = node.slot >= 0 ? (state[at + this.cpus + node.slot] as number) : node.slot === -1 ? choice : 0;
-      const n = node.values.indexOf(value);
-      if (n < 0) return this.#learn(state, at, local, choice);
-      const next = node.next[n] as Node | Effect;
-      if ('fails' in next) return next;
-      node = next;
+    let node: Node | undefined = local.root;
+    while (node.effect === undefined) {
+      const { slot } = node as Node;
+      node = node.next[slot >= 0 ? (state[at + this.cpus + slot] as number) : slot === -1 ? choice : 0];
+      if (node === undefined) return this.#learn(state, at, local, choice);
     }
+    return node.effect;
   }
 
   /** Applies `effect` of CPU `c` to the vector at `to`, which is a copy of the state it was made in. */
@@ -199,7 +200,7 @@ export class StateSpace {
     const bits = bitsOf(touched, wrote);
     const effect: Effect = { local: to, slots, values, fails, points, touched, wrote, bits, noted: false };
     // The way to it: the choice if there is one, then each slot in order of touch.
-    let node: Node = local.root;
+    let node = local.root;
     const way = local.kind === POINT_CHOICE ? [-1, ...touched] : touched;
     if (way.length === 0) way.push(-2);
     for (const [n, slot] of way.entries()) {
@@ -207,24 +208,16 @@ export class StateSpace {
       if (node.slot !== slot)
         throw new Error('a step is not determined by what it read: a shared word is accessed past its point');
       const value = slot >= 0 ? (state[at + this.cpus + slot] as number) : slot === -1 ? choice : 0;
-      const found = node.values.indexOf(value);
-      if (n === way.length - 1) {
-        if (found >= 0)
-          throw new Error('a step is not determined by what it read: a shared word is accessed past its point');
-        node.values.push(value);
-        node.next.push(effect);
-      } else if (found >= 0) {
-        const next = node.next[found] as Node | Effect;
-        if ('fails' in next)
-          throw new Error('a step is not determined by what it read: a shared word is accessed past its point');
-        node = next;
-      } else {
-        const next: Node = { slot: UNKNOWN, values: [], next: [] };
-        node.values.push(value);
-        node.next.push(next);
-        node = next;
+      let next: Node | undefined = node.next[value];
+      if (next?.effect !== undefined || (n === way.length - 1 && next !== undefined))
+        throw new Error('a step is not determined by what it read: a shared word is accessed past its point');
+      if (next === undefined) {
+        next = new Node();
+        node.next[value] = next;
       }
+      node = next;
     }
+    node.effect = effect;
     return effect;
   }
 
@@ -315,7 +308,7 @@ export class StateSpace {
       place: content[0] as number,
       writes: writesAt(kind),
       content,
-      root: { slot: UNKNOWN, values: [], next: [] },
+      root: new Node(),
     };
     this.locals.push(local);
     if (bucket === undefined) this.#byHash.set(hash, [local]);
@@ -372,8 +365,6 @@ export class StateSpace {
     }
   }
 }
-
-const UNKNOWN = -3;
 
 /** What `Effect.bits` is. */
 export function bitsOf(touched: readonly number[], wrote: readonly boolean[]): Uint32Array {
