@@ -4,6 +4,7 @@
 // builds of the core lie in a chunk each, so that whoever asks for one loads that one, and so do the texts of the catalogue;
 // `build/cli.js` carries its dependencies, so that the package has none, and their licences stand in `build/THIRD-PARTY-NOTICES.txt`. What an
 // earlier run left in `build/` does not survive.
+import { createHash } from 'node:crypto';
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -15,6 +16,7 @@ process.chdir(root);
 for (const stale of ['build/chunks', 'build/types']) rmSync(stale, { recursive: true, force: true });
 
 inlineScenarios();
+await inlineReport();
 const { metafile } = await build({
   entryPoints: { index: 'src/index.ts', worker: 'src/worker.ts', cli: 'src/cli/index.ts' },
   outdir: 'build',
@@ -52,6 +54,29 @@ function inlineScenarios() {
   const module = JSON.stringify(Object.fromEntries(texts), null, 2);
   writeFileSync('build/scenarios.js', `export const texts = ${module};\n`);
   writeFileSync('build/scenarios.d.ts', 'export declare const texts: Readonly<Record<string, string>>;\n');
+}
+
+/** What the HTML report carries, as a module: its script and its style, each with the hash by which the page's policy lets it in. */
+async function inlineReport() {
+  const common = { bundle: true, minify: true, write: false, target: ['es2022'], logLevel: 'warning' };
+  const page = { ...common, format: 'iife', charset: 'ascii', legalComments: 'none' };
+  // Preact is in the page, so its licence is named there.
+  const banner = { js: '/*! With Preact, (c) 2015-present Jason Miller, MIT licence */' };
+  const [script, style] = await Promise.all([
+    build({ ...page, banner, entryPoints: ['src/report/html/client.tsx'] }),
+    build({ ...common, entryPoints: ['src/report/html/style.css'] }),
+  ]);
+  const parts = { script: script.outputFiles[0].text.trim(), style: style.outputFiles[0].text.trim() };
+  const hash = (text) => `sha256-${createHash('sha256').update(text).digest('base64')}`;
+  if (/<\/(script|style)/i.test(parts.script + parts.style))
+    throw new Error('a part of the report would end its element');
+  const all = { ...parts, scriptHash: hash(parts.script), styleHash: hash(parts.style) };
+  const names = Object.keys(all);
+  writeFileSync(
+    'build/report.js',
+    names.map((name) => `export const ${name} = ${JSON.stringify(all[name])};\n`).join(''),
+  );
+  writeFileSync('build/report.d.ts', names.map((name) => `export declare const ${name}: string;\n`).join(''));
 }
 
 /**
@@ -127,7 +152,7 @@ function keepForPackage() {
     `${name}.wasm`,
     `${name}.wat`,
   ]);
-  const own = ['.gitignore', '.npmignore', '.sources', 'scenarios.js', 'scenarios.d.ts'];
+  const own = ['.gitignore', '.npmignore', '.sources', 'scenarios.js', 'scenarios.d.ts', 'report.js', 'report.d.ts'];
   const here = [...own, ...inputs].map((file) => `/${file}`);
   writeFileSync('build/.npmignore', [...here, ''].join('\n'));
 }

@@ -103,10 +103,11 @@ export class Checker {
 
   /** Puts both together. */
   checked(variation: Variation, finding: Finding | string, races: readonly StressResult[]): CheckedVariant {
-    const { scenario, id, variant } = variation;
+    const { scenario, id, variant, argument } = variation;
     const explored = typeof finding === 'string' ? undefined : finding.result;
     return {
       scenario,
+      argument,
       id,
       variant,
       expected: expectationsOf(scenario, variant),

@@ -2,10 +2,11 @@
 
 import { readFile } from 'node:fs/promises';
 import { didYouMean } from '../litmus/errors.ts';
-import { conditionText } from '../litmus/format.ts';
-import { LIBRARY, parseScenario, type Scenario } from '../litmus/index.ts';
+import { parseScenario, type Scenario } from '../litmus/index.ts';
 import { catalogue } from '../scenarios/index.ts';
 import { InputError } from './exit.ts';
+
+export { sentencesOf } from '../report/sentences.ts';
 
 /** The scenarios of these names and files, in their order; all of the catalogue without any. @throws InputError */
 export async function openScenarios(args: readonly string[]): Promise<readonly Scenario[]> {
@@ -43,11 +44,3 @@ const REASONS: Readonly<Record<string, string>> = {
   EISDIR: 'is a directory, not a file',
   EACCES: 'permission denied',
 };
-
-/** What the invariants of a scenario say, by name: its own, those of the library, and its condition. */
-export function sentencesOf({ invariants, condition }: Scenario): ReadonlyMap<string, string> {
-  const sentences = new Map(LIBRARY.map(({ name, sentence }) => [name, sentence]));
-  for (const { name, sentence } of invariants) sentences.set(name.text, sentence);
-  if (condition !== undefined) sentences.set(conditionText(condition), 'an outcome contradicts it.');
-  return sentences;
-}

@@ -6,6 +6,8 @@ import type { Agreement, StressResult } from '../stress/index.ts';
 
 export interface CheckedVariant {
   readonly scenario: Scenario;
+  /** What `pagewalk replay` needs beside the token, with a space before it; nothing of a scenario of the catalogue. */
+  readonly argument?: string;
   /** Its number in the scenario's table. */
   readonly id: string | undefined;
   readonly variant: Variant;

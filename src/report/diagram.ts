@@ -272,7 +272,8 @@ function lineKey({ line, place, kind }: TraceStep): string {
   return line === undefined ? `#${place}` : `${line.line} ${line.text}`;
 }
 
-function isTold(place: Place): boolean {
+/** Not machinery: modes, generations, requests. */
+export function isTold(place: Place): boolean {
   switch (place.of) {
     case 'page':
       return place.field === 'pte' || place.field === 'ptl';

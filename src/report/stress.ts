@@ -112,7 +112,8 @@ export function share(part: number, whole: number): string {
   return `${million >= 10 ? Math.round(million) : million.toPrecision(2)} per million`;
 }
 
-function becauseOf({ violated, hang }: StressOutcome, expected: readonly Expected[]): string {
+/** Why an outcome is what it is, as far as its file says. */
+export function becauseOf({ violated, hang }: StressOutcome, expected: readonly Expected[]): string {
   if (violated.length === 0) return '';
   return violated
     .map((name) => {

@@ -114,7 +114,7 @@ test('only core, machine, litmus, explore and stress know the memory map, and of
 test('only src/core loads the compiled core', () => {
   const loads = imports.filter(({ to }) => to.startsWith('build/'));
   expect(loads.length).toBeGreaterThan(0);
-  const isCore = ({ to }: Import) => to !== 'build/scenarios.js';
+  const isCore = ({ to }: Import) => to !== 'build/scenarios.js' && to !== 'build/report.js';
   expect(
     loads
       .filter(isCore)
@@ -123,14 +123,15 @@ test('only src/core loads the compiled core', () => {
   ).toEqual([]);
 });
 
-test('the library imports no package but the parser, and no Node module but in image and cli', () => {
+test('the library imports no package but the parser, the report those of its page, and only image and cli Node modules', () => {
   const outside = imports.filter(({ to }) => !/^(assembly|src|build)\//.test(to));
   const wrong = outside.filter(
     ({ from, to }) =>
       !(
         /^src\/cli\//.test(from) ||
         (/^src\/image\//.test(from) && to.startsWith('node:')) ||
-        (/^src\/litmus\//.test(from) && to === 'chevrotain')
+        (/^src\/litmus\//.test(from) && to === 'chevrotain') ||
+        (/^src\/report\/html/.test(from) && /^(preact|preact\/hooks|preact-render-to-string|d3-scale)$/.test(to))
       ),
   );
   expect(wrong.map(arrow)).toEqual([]);
@@ -152,12 +153,12 @@ test('the public door only re-exports', () => {
 
 function sourcesIn(folder: string): string[] {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
-  return names.filter((name) => name.endsWith('.ts')).map((name) => posix.join(folder, name));
+  return names.filter((name) => /\.tsx?$/.test(name)).map((name) => posix.join(folder, name));
 }
 
 /** Position of a file's layer; -1 without one. */
 function rank(file: string, folder: string, layers: readonly string[]): number {
-  const path = file.slice(folder.length + 1).replace(/\.ts$/, '');
+  const path = file.slice(folder.length + 1).replace(/\.tsx?$/, '');
   const isIn = (layer: string) => path === layer || (layer.endsWith('/') && path.startsWith(layer));
   return layers.findIndex(isIn);
 }

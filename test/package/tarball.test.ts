@@ -43,7 +43,7 @@ test('it brings no other package', async () => {
 
 test('it holds what a user reads or runs, and nothing else', () => {
   const wanted =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|src\/.*\.(ts|litmus)|assembly\/.*\.ts|build\/(index|worker|cli)\.js(\.map)?|build\/THIRD-PARTY-NOTICES\.txt|build\/chunks\/.*\.js(\.map)?|build\/types\/.*\.d\.ts)$/;
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|src\/.*\.(tsx?|css|litmus)|assembly\/.*\.ts|build\/(index|worker|cli)\.js(\.map)?|build\/THIRD-PARTY-NOTICES\.txt|build\/chunks\/.*\.js(\.map)?|build\/types\/.*\.d\.ts)$/;
   expect(packed.filter((path) => !wanted.test(path))).toEqual([]);
   for (const path of [
     'LICENSE',

@@ -17,6 +17,7 @@ export function useChromium(): (url: string, options?: BrowserContextOptions) =>
   afterAll(() => browser.close());
   return async (url, options) => {
     const page = await (await browser.newContext(options)).newPage();
+    page.setDefaultTimeout(10_000);
     const complaints: string[] = [];
     page.on('console', (message) => {
       if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
