@@ -14,6 +14,7 @@ import { EMPTY_WORLD, I, makeCpu, makeProgram, ops, set } from '../support/litmu
 const MACHINES = ['recheck', 'nowcheck', 'blind', 'lazy-lost', 'lazy-wb', 'swdirty'] as const;
 const SHOOTDOWNS = ['ipi', 'broadcast'] as const;
 const MOST_STATES = 600;
+const MOST_STATES_OF_WHOLE = 150;
 
 /** What may change unsaid: when TLB entries were used last. It says which of them makes room, and none has to (machine.ts, mayMakeRoom). */
 const isAllowed = (name: string) => {
@@ -23,8 +24,8 @@ const isAllowed = (name: string) => {
 /** Offset of the first entry in the block of a litmus TLB: descriptors of 16 arrays and 64 ways before it (layout.ts). */
 const FIRST_ENTRY = 448 + 16 * 128 + 64 * 4;
 
-async function check(program: LitmusProgram): Promise<void> {
-  const { undeclared, dependent, steps } = await watchFootprint(program, isAllowed, MOST_STATES);
+async function check(program: LitmusProgram, maxStates = MOST_STATES): Promise<void> {
+  const { undeclared, dependent, steps } = await watchFootprint(program, isAllowed, maxStates);
   expect({ undeclared, dependent }).toEqual({ undeclared: [], dependent: [] });
   expect(steps).toBeGreaterThan(5);
 }
@@ -34,6 +35,13 @@ describe.each(readdirSync(FOLDER).filter((name) => name.endsWith('.litmus')))('%
   const parsed = parseScenario(readFileSync(`${FOLDER}/${name}`, 'utf8'));
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
   const { variant } = variantsOf(parsed.scenario)[0] ?? { variant: {} };
+  if (name.endsWith('-whole.litmus')) {
+    // Whole functions of the core touch much; of a search that ends soon what a CPU only reads so far counts as no word of its own.
+    test.each(SHOOTDOWNS)('%s', async (shootdown) => {
+      await check(compile(parsed.scenario, { ...variant, shootdown }), MOST_STATES_OF_WHOLE);
+    });
+    return;
+  }
   test.each(SHOOTDOWNS)('%s', async (shootdown) => check(compile(parsed.scenario, { ...variant, shootdown })), 120_000);
   test.each(SHOOTDOWNS)('%s, with store buffers', async (shootdown) => {
     await check(compile(parsed.scenario, { ...variant, shootdown, memory: 'tso' }));
