@@ -1,6 +1,7 @@
 // User accesses that are handled when they fault: what a thread sees of its memory.
 //
-// Guarantees: an access returns DONE when it was made, or the signal that ended it. While its handler runs the CPU is in kernel mode: flushes are not
+// Guarantees: an access returns DONE when it was made, or the signal that ended it, and then it was not made. While its handler runs the CPU is in
+// kernel mode: flushes are not
 // answered then, and nobody waits for them (cpu.ts); it is in the mode in which it was before when the access returns.
 
 import {
@@ -29,29 +30,37 @@ export abstract class User {
 
   /** Loads the word of 8 bytes at `va`; it stands in the agent's reply block. */
   static load<F>(cpu: usize, va: u64): u32 {
-    let signal: u32 = DONE;
-    while (Cpu.load<F>(cpu, va) != DONE && signal == DONE) signal = User.fault<F>(cpu, va, ACCESS_READ);
-    return signal;
+    while (Cpu.load<F>(cpu, va) != DONE) {
+      const signal = User.fault<F>(cpu, va, ACCESS_READ);
+      if (signal != DONE) return signal;
+    }
+    return DONE;
   }
 
   /** Fetches an instruction; its word stands in the agent's reply block. */
   static fetch<F>(cpu: usize, va: u64): u32 {
-    let signal: u32 = DONE;
-    while (Cpu.fetch<F>(cpu, va) != DONE && signal == DONE) signal = User.fault<F>(cpu, va, ACCESS_EXECUTE);
-    return signal;
+    while (Cpu.fetch<F>(cpu, va) != DONE) {
+      const signal = User.fault<F>(cpu, va, ACCESS_EXECUTE);
+      if (signal != DONE) return signal;
+    }
+    return DONE;
   }
 
   static store<F>(cpu: usize, va: u64, value: u64): u32 {
-    let signal: u32 = DONE;
-    while (Cpu.store<F>(cpu, va, value) != DONE && signal == DONE) signal = User.fault<F>(cpu, va, ACCESS_WRITE);
-    return signal;
+    while (Cpu.store<F>(cpu, va, value) != DONE) {
+      const signal = User.fault<F>(cpu, va, ACCESS_WRITE);
+      if (signal != DONE) return signal;
+    }
+    return DONE;
   }
 
   /** Exchanges the word; what it was stands in the agent's reply block. */
   static exchange<F>(cpu: usize, va: u64, value: u64): u32 {
-    let signal: u32 = DONE;
-    while (Cpu.exchange<F>(cpu, va, value) != DONE && signal == DONE) signal = User.fault<F>(cpu, va, ACCESS_WRITE);
-    return signal;
+    while (Cpu.exchange<F>(cpu, va, value) != DONE) {
+      const signal = User.fault<F>(cpu, va, ACCESS_WRITE);
+      if (signal != DONE) return signal;
+    }
+    return DONE;
   }
 
   /** exc_page_fault(), from the exception to the return from it. */

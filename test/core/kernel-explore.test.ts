@@ -22,6 +22,8 @@ interface Race extends Stage {
   atReturn: bigint | undefined;
   /** What the thread loaded, and whether the path had returned when that load began. */
   loads: { value: bigint | undefined; after: boolean }[];
+  /** What a thread that stores got: DONE, or a signal. */
+  status: unknown;
   pfn: number;
   /** The folio of that frame. A call of a CPU is entered again for each step, so it may call one export only. */
   folio: number;
@@ -65,6 +67,7 @@ async function makeRace(scenario: Scenario): Promise<Race> {
     word: () => scene.word(pfn),
     atReturn: undefined,
     loads: [],
+    status: undefined,
     file,
     folio: rig.core.folioAddress(pfn) >>> 0,
     spare: 0,
@@ -128,7 +131,8 @@ async function explore(scenario: Scenario): Promise<{ holds: number; broken: num
         ),
       ];
     },
-    () => {
+    ([thread]) => {
+      race.status = thread?.results[1];
       if (scenario.holds(race)) seen.holds++;
       else seen.broken++;
     },
@@ -174,6 +178,17 @@ describe('mprotect to read-only: when it has returned no store lands', () => {
       'no flush': { path: path(layout.PATH_NO_FLUSH) },
     },
   );
+});
+
+describe('mprotect to writable: a store that ended by a signal was not made', () => {
+  const prepare = ({ scene, rig, mm }: Race) => {
+    scene.prepare();
+    rig.core.mprotect(scene.self, mm, VA, LAST, layout.VM_READ, scene.path, 0);
+  };
+  const path = (race: Race, core: CoreExports) =>
+    core.mprotect(race.scene.self, race.mm, VA, LAST, layout.VM_READ | layout.VM_WRITE, race.scene.path, 0);
+  const holds = (race: Race) => race.word() === (race.status === layout.DONE ? 5n : 7n);
+  holdsAndBarks({ thread: 'store', prepare, path, holds }, {});
 });
 
 describe('clear_refs: a store after it has returned is soft-dirty', () => {
