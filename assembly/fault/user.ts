@@ -1,8 +1,7 @@
 // User accesses that are handled when they fault: what a thread sees of its memory.
 //
 // Guarantees: an access returns DONE when it was made, or the signal that ended it, and then it was not made. While its handler runs the CPU is in
-// kernel mode: flushes are not
-// answered then, and nobody waits for them (cpu.ts); it is in the mode in which it was before when the access returns.
+// kernel mode: flushes are not answered then, and nobody waits for them (cpu.ts); it is in the mode in which it was before when the access returns.
 
 import {
   ACCESS_EXECUTE,

@@ -156,7 +156,7 @@ class FromMigration {
       Folio.isAnon(folio) && (Swap.isWritableMigration<F>(entry) || Swap.isExclusiveMigration<F>(entry)),
     );
     if (folio != from) FromMigration.keep<F>(path, mm, va, from, folio, entry);
-    Entry.store<F>(slot, FromMigration.entryFor<F>(folio, Shared.load<u32>(vma + VMA_FLAGS), entry));
+    Swap.restore<F>(slot, FromMigration.entryFor<F>(folio, Shared.load<u32>(vma + VMA_FLAGS), entry));
     Rmap.done(mm, slot);
     return true;
   }

@@ -103,6 +103,12 @@ export abstract class Swap {
   @inline
   static restore<F>(slot: usize, pte: u64): void {
     Entry.store<F>(slot, pte);
+    Swap.wakeWaiters(slot);
+  }
+
+  /** The entry in `slot`, which may have been one of a migration, is gone for good: who waits for it looks again. */
+  @inline
+  static wakeWaiters(slot: usize): void {
     Shared.wake(slot);
   }
 

@@ -50,6 +50,7 @@ class ZapPte {
     const gone = Entry.getAndClear<F>(slot);
     if (!format.ptePresent(gone)) {
       if (Swap.isSlot<F>(gone)) SwapArea.freeAndCache(Swap.slot<F>(gone));
+      else Swap.wakeWaiters(slot);
       return GO_ON;
     }
     Path.note(path, 1, va, end);
