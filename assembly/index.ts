@@ -671,6 +671,17 @@ export function folioAddress(pfn: f64): usize {
   return Folio.normal((<u64>(<i64>pfn)) << FRAME_SHIFT);
 }
 
+/** The folio of frame `pfn` with a reference more; 0 if it has none, or is being freed: folio_try_get(). */
+export function tryGetFolio(pfn: f64): usize {
+  const pa = (<u64>(<i64>pfn)) << FRAME_SHIFT;
+  const folio = Folio.normal(pa);
+  if (folio == 0 || !Folio.tryGet(folio)) return 0;
+  // It may have come back as something else before it was held.
+  if (Folio.normal(pa) == folio) return folio;
+  Folio.put(folio);
+  return 0;
+}
+
 export function putFolio(folio: usize): void {
   Folio.put(folio);
 }

@@ -205,6 +205,7 @@ export interface CoreExports {
   setPageWords(words: number): void;
   allocateFolio(): number;
   folioAddress(pfn: number): number;
+  tryGetFolio(pfn: number): number;
   putFolio(folio: number): void;
   lockFolio(folio: number): void;
   unlockFolio(folio: number): void;

@@ -409,23 +409,23 @@ export class Kernel {
 
   /**
    * Reclaims a page: unmapped everywhere, written to swap or to its file if it is dirty, freed. False: it stays, for somebody else holds or maps
-   * it again, or there is no swap. @throws RangeError if `page` is no page that an mm counts.
+   * it again, it is gone, or there is no swap. @throws RangeError if `page` is a frame of another kind.
    */
   reclaim(page: Pfn, options: ReclaimOptions = {}): PathResult & { readonly reclaimed: boolean } {
     const bits = choice('flush', options.flush ?? 'batched', RECLAIM_FLUSHES);
     const folio = this.#hold(page);
     let reclaimed = false;
     const result = this.#run(options, (path) => {
-      reclaimed = this.#core.reclaimFolio(this.cpu.handle, folio, path, bits) !== 0;
+      if (folio !== 0) reclaimed = this.#core.reclaimFolio(this.cpu.handle, folio, path, bits) !== 0;
     });
     // The reference went with the page.
-    if (!reclaimed) this.#core.putFolio(folio);
+    if (!reclaimed && folio !== 0) this.#core.putFolio(folio);
     return { ...result, reclaimed };
   }
 
   /**
-   * Migrates a page to a frame of its own choice, under whatever maps it: `to`. Undefined: somebody else holds the page, or no frame is left.
-   * @throws RangeError if `page` is no page that an mm counts.
+   * Migrates a page to a frame of its own choice, under whatever maps it: `to`. Undefined: somebody else holds the page, it is gone, or no
+   * frame is left. @throws RangeError if `page` is a frame of another kind.
    */
   migrate(page: Pfn, options: MigrateOptions = {}): PathResult & { readonly to: Pfn | undefined } {
     const bits = options.deferWritable ? MIGRATE_DEFER_WRITABLE : 0;
@@ -435,10 +435,10 @@ export class Kernel {
     let moved = false;
     const result = this.#run(options, (path) => {
       this.#defer(options.deferred);
-      if (to !== 0) moved = this.#core.migrateFolio(this.cpu.handle, from, to, path, bits) !== 0;
+      if (to !== 0 && from !== 0) moved = this.#core.migrateFolio(this.cpu.handle, from, to, path, bits) !== 0;
     });
     // The reference to the old page went with it; that to the new one is the entries' and the file's now.
-    if (!moved) this.#core.putFolio(from);
+    if (!moved && from !== 0) this.#core.putFolio(from);
     if (to !== 0) this.#core.putFolio(to);
     return { ...result, to: moved ? (target as Pfn) : undefined };
   }
@@ -476,10 +476,13 @@ export class Kernel {
     return folio;
   }
 
-  /** A folio with a reference more, which is the caller's. */
+  /** A folio with a reference more, which is the caller's; 0 if the page is gone. @throws RangeError if the frame is something else. */
   #hold(page: Pfn): number {
-    const folio = this.#folio(page);
-    this.cpu.memory.getFrame(page);
+    const folio = this.#core.tryGetFolio(page) >>> 0;
+    const { state } = this.cpu.memory.frameInfo(page);
+    if (folio === 0 && (state === 'table' || state === 'data')) {
+      throw new RangeError(`frame ${hex(page)} is no page that an mm counts: it is ${state}`);
+    }
     return folio;
   }
 

@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import {
+  AsidAllocator,
   Cpu,
   DeferredFlush,
   DirtyDriver,
@@ -168,6 +169,28 @@ describe('fork', () => {
   });
 });
 
+test.each([
+  ['roll-over', true],
+  ['exit', false],
+] as const)('ASIDs of processes that end come back at %s', (recycle, rollsOver) => {
+  const asids = new AsidAllocator(memory, 2, { recycle });
+  const broadcast = new Cpu(memory, 3, new Tlb(memory, MODEL), { invalidation: 'broadcast' });
+  for (let n = 0; n < 20; n++) {
+    const process = new Mm(memory.createAddressSpace());
+    process.declareAnonymous(VA, PAGE);
+    broadcast.switchTo(process, asids);
+    const thread = new UserThread(broadcast);
+    // It does not see what the one before it had under the same number.
+    expect(thread.read(VA)).toEqual(done(0n));
+    thread.write(VA, BigInt(n + 1));
+    new Kernel(broadcast).put(process);
+    broadcast.switchTo(undefined, asids);
+    process.dispose();
+    process.space.dispose();
+  }
+  expect(asids.rollovers > 0).toBe(rollsOver);
+});
+
 describe('shared files', () => {
   test('come from the backing store, and go back to it', () => {
     const file = new SharedFile(memory, { pages: 2 });
@@ -239,7 +262,8 @@ describe('pages that move', () => {
     expect(kernel.reclaim(frame)).toMatchObject({ reclaimed: true, touched: 1, flush: { kind: 'done' } });
     expect(memory.frameInfo(frame).state).toBe('free');
     expect(thread.read(VA)).toEqual(done(5n));
-    expect(() => kernel.reclaim(99 as Pfn)).toThrow('is no page that an mm counts');
+    expect(kernel.reclaim(99 as Pfn)).toMatchObject({ reclaimed: false, touched: 0 });
+    expect(() => kernel.reclaim(pfnOf(mm.space.root))).toThrow('is no page that an mm counts: it is table');
     expect(() => memory.openSwap(4)).toThrow('there is a swap area already');
   });
 
