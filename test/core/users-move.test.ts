@@ -201,7 +201,6 @@ describe('fork and copy-on-write: no store is lost, and none of the parent’s a
   const copying = (policy: number, build: UsersOptions['build'] = 'release'): UsersOptions => ({ build, policy });
   holdsAndBarks({ users: {}, prepare, round }, ['recheck', 'nowcheck', 'swdirty'], {
     'the flush of the fork is not waited for': { shoot: layout.SHOOT_POSTED },
-    'a copy is mapped without ptep_clear_flush() (I21)': { users: copying(layout.HANDLER_COPY_NO_FLUSH, 'chaos') },
     'the entry is not looked at again after the copy': { users: copying(layout.HANDLER_NO_PTE_SAME, 'chaos') },
   });
   describe('with the copy under the page-table lock', () => {

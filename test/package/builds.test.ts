@@ -45,6 +45,13 @@ describe.each(BUILDS)('%s build', (build) => {
     expect(exports.every(({ kind }) => kind === 'function')).toBe(true);
   });
 
+  test('waits in functions that keep nothing meanwhile (Shared.nap)', () => {
+    const waiting = text.split(/\n (?=\(func )/).filter((part) => part.includes('memory.atomic.wait'));
+    // The explorer suspends in place of waiting.
+    expect(waiting.length > 0).toBe(build !== 'explore');
+    for (const part of waiting) expect(part).toMatch(/^\(func \$assembly\/atomic\/Shared\.nap/);
+  });
+
   test('Asyncify is in explore only', () => {
     const asyncify = WebAssembly.Module.exports(new WebAssembly.Module(bytes))
       .map(({ name }) => name)

@@ -154,11 +154,11 @@ export class Users {
   hold(page: number): { folio: number; pfn: number } | undefined {
     const pfn = this.frameAt(page);
     if (pfn === undefined) return undefined;
-    const folio = this.core.folioAddress(pfn) >>> 0;
-    if (folio === 0 || this.core.getFrame(pfn) !== layout.STATUS_OK) return undefined;
+    const folio = this.core.tryGetFolio(pfn) >>> 0;
+    if (folio === 0) return undefined;
     // It may have gone, and come back as another page, before it was held.
-    if (this.frameAt(page) === pfn && this.core.folioAddress(pfn) >>> 0 === folio) return { folio, pfn };
-    this.core.putFrame(pfn);
+    if (this.frameAt(page) === pfn) return { folio, pfn };
+    this.core.putFolio(folio);
     return undefined;
   }
 
