@@ -19,6 +19,7 @@ import { outputStyle, outputWidth } from './drawing.ts';
 import { complain, EXIT_FAILED, EXIT_INTERRUPTED } from './exit.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
+import { checkReportPath, REPORT_OPTION, writeReport } from './report.ts';
 import { openScenarios } from './scenarios.ts';
 
 interface CheckCommandOptions {
@@ -27,6 +28,7 @@ interface CheckCommandOptions {
   readonly seed: number;
   readonly build: 'release' | 'chaos' | 'both';
   readonly json?: true;
+  readonly report?: string;
 }
 
 const USUAL_MS = 30_000;
@@ -56,6 +58,7 @@ export function checkCommand(script: URL): Command {
         .default('release'),
     )
     .option('--json', 'one JSON object a line, for each outcome and each variant')
+    .option(...REPORT_OPTION)
     .addHelpText('after', HELP)
     .action((args: readonly string[], options: CheckCommandOptions) => check(script, args, options));
 }
@@ -68,10 +71,12 @@ async function check(script: URL, args: readonly string[], options: CheckCommand
   const began = performance.now();
   const { budget = USUAL_MS } = options;
   const left = () => budget - (performance.now() - began);
+  await checkReportPath(options.report);
   const scenarios = await openScenarios(args);
-  const variations = scenarios.flatMap((scenario) =>
-    variantsOf(scenario).map((each): Variation => ({ ...each, scenario, argument: '' })),
-  );
+  const variations = scenarios.flatMap((scenario, n) => {
+    const argument = args[n] !== undefined && args[n] !== scenario.name.text ? ` ${args[n]}` : '';
+    return variantsOf(scenario).map((each): Variation => ({ ...each, scenario, argument }));
+  });
   const builds = options.build === 'both' ? (['release', 'chaos'] as const) : [options.build];
   const checker = new Checker(script, {
     builds,
@@ -123,6 +128,7 @@ async function check(script: URL, args: readonly string[], options: CheckCommand
     await checker.close();
     process.removeListener('SIGINT', onInterrupt);
   }
+  if (options.report !== undefined) await writeReport(options.report, checked, (performance.now() - began) / 1000);
   if (output.interrupted) process.exit(EXIT_INTERRUPTED);
   if (failed) process.exitCode = EXIT_FAILED;
 }

@@ -18,6 +18,7 @@ import { outputStyle, outputWidth } from './drawing.ts';
 import { complain, EXIT_FAILED, EXIT_INTERRUPTED } from './exit.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
+import { checkReportPath, REPORT_OPTION, writeReport } from './report.ts';
 import { openScenarios, sentencesOf } from './scenarios.ts';
 import { combinations, type Setting, usualOf } from './variants.ts';
 
@@ -33,6 +34,7 @@ interface StressCommandOptions {
   readonly exploreTimeout: number;
   readonly hang?: number;
   readonly json?: true;
+  readonly report?: string;
   readonly trace: boolean;
 }
 
@@ -72,6 +74,7 @@ export function stressCommand(script: URL): Command {
     .option('--explore-timeout <seconds>', 'stop exploring a variant after so many', numberArgument(1, 1_000_000), 20)
     .option('--hang <time>', 'no thread got on for so long: it is a hang (default: 2.5s)', durationArgument)
     .option('--json', 'one JSON object a line, for each outcome and each variant')
+    .option(...REPORT_OPTION)
     .option('--no-trace', 'do not draw how a forbidden outcome comes about')
     .addHelpText('after', HELP)
     .action((args: readonly string[], options: StressCommandOptions) => run(script, args, options));
@@ -82,6 +85,8 @@ Exit code 1: threads showed what the explorer says is impossible, violated what
 the file expects to hold, or died. Violations that the file expects are fine.`;
 
 async function run(script: URL, args: readonly string[], options: StressCommandOptions): Promise<void> {
+  const began = performance.now();
+  await checkReportPath(options.report);
   const scenarios = await openScenarios(args);
   const variations = scenarios.flatMap((scenario, n) => {
     const argument = args[n] !== undefined && args[n] !== scenario.name.text ? ` ${args[n]}` : '';
@@ -102,6 +107,7 @@ async function run(script: URL, args: readonly string[], options: StressCommandO
   const printer = new Printer(options, variations.length);
   checker.onProgress = (text) => printer.show(text);
   const output = new Output(process.stdout);
+  const found: CheckedVariant[] = [];
   const onInterrupt = () => checker.cancel();
   process.once('SIGINT', onInterrupt);
   try {
@@ -113,6 +119,7 @@ async function run(script: URL, args: readonly string[], options: StressCommandO
           ? await checker.explore(variation, () => options.exploreTimeout * 1000)
           : 'not asked for';
         const checked = checker.checked(variation, finding ?? 'interrupted', races);
+        found.push(checked);
         for (const line of printer.variant(variation, checked)) output.line(line);
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
@@ -127,6 +134,7 @@ async function run(script: URL, args: readonly string[], options: StressCommandO
     await checker.close();
     process.removeListener('SIGINT', onInterrupt);
   }
+  if (options.report !== undefined) await writeReport(options.report, found, (performance.now() - began) / 1000);
   if (output.interrupted) process.exit(EXIT_INTERRUPTED);
   if (printer.failed) process.exitCode = EXIT_FAILED;
 }

@@ -1,7 +1,7 @@
 // `pagewalk stress` and `pagewalk check` as people call them: what they print, exit codes, what is complained of, Ctrl-C.
 
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { expectGolden, useCli } from './harness.ts';
@@ -116,5 +116,46 @@ describe('check', () => {
   test('as JSON', () => {
     const lines = json(cli.run(['check', 'message-passing', '--budget', '2s', '--json']).stdout);
     expect(lines.filter((line) => 'executions' in line)).toHaveLength(2);
+  });
+});
+
+describe('the report', () => {
+  const report = (name: string) => join(cli.directory, name);
+
+  test('is written, and says what the command was', () => {
+    const { status, stderr } = cli.run(['check', 'counter.litmus', '--budget', '1s', '--report', 'the report.html']);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const html = readFileSync(report('the report.html'), 'utf8');
+    expect(html).toContain(`pagewalk check counter.litmus --budget 1s --report 'the report.html'`);
+    // A token of a scenario that is not in the catalogue needs its file.
+    expect(html).toMatch(/pagewalk replay 1\S+ counter\.litmus</);
+    expect(/<h1>(.*?)<\/h1>/.exec(html)?.[1]).toBe('No surprise');
+  });
+
+  test('of stress has a column for each build', () => {
+    const { status } = cli.run([
+      'stress',
+      ...B3,
+      '--budget',
+      '400ms',
+      '--build',
+      'both',
+      '--no-trace',
+      '--report',
+      'b3.html',
+    ]);
+    expect(status).toBe(0);
+    const html = readFileSync(report('b3.html'), 'utf8');
+    for (const build of ['release', 'chaos']) expect(html).toContain(`<th scope="col" class="times">${build}</th>`);
+  });
+
+  test.each([
+    ['in a folder that is not there', 'no/such/report.html'],
+    ['that is a folder', '.'],
+  ])('%s is refused before anything is run', (_, path) => {
+    const { status, stdout, stderr } = cli.run(['check', 'counter.litmus', '--report', path]);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
+    expect(stderr).toMatch(new RegExp(`^pagewalk: --report ${path}: `));
+    expect(readdirSync(cli.directory).filter((name) => name.endsWith('.part'))).toEqual([]);
   });
 });
