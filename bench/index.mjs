@@ -16,6 +16,7 @@ import { ranges } from './ranges.mjs';
 import { sequential } from './sequential.mjs';
 import { single } from './single.mjs';
 import { skewed } from './skewed.mjs';
+import { stressing } from './stress.mjs';
 import { jsonRows, print } from './table.mjs';
 import { tlb } from './tlb.mjs';
 import { touch } from './touch.mjs';
@@ -35,6 +36,7 @@ const SECTIONS = [
   tracking,
   ranges,
   explore,
+  stressing,
 ];
 
 const HELP = `npm run bench -- [SECTION ...] [options]
