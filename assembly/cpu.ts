@@ -34,6 +34,7 @@ import {
 import { Access } from "./access";
 import { Broadcast, Count, Own } from "./assoc";
 import { Shared } from "./atomic";
+import { Control } from "./control";
 import { WriteBack } from "./dirty";
 import { Heap } from "./heap";
 import { Interrupts } from "./interrupt";
@@ -44,16 +45,7 @@ import { StoreBuffer } from "./storebuffer";
 import { Silent, Tlb } from "./tlb";
 import { Walker } from "./walker";
 
-/** Where CPU n is: of the memory, or of an island. A literal, for anything else would need a start function. */
-let table: usize = 0x1400;
-
 export abstract class Cpu {
-  /** CPUs are those of the table at `p` (ISLAND_CPUS) for this instance from here on; 0: those of the memory. */
-  static consult(p: usize): void {
-    if (CONTROL_CPUS != 0x1400) ERROR("stale initial value");
-    table = p == 0 ? CONTROL_CPUS : p;
-  }
-
   /** CPU `id`, 0 to 63, with `tlb` and a dirty-bit machine (MACHINE_*); it runs no mm. 0 if no heap is left. */
   static create(id: u32, tlb: usize, machine: u32): usize {
     const cpu = Heap.allocate(CPU_BYTES);
@@ -73,7 +65,7 @@ export abstract class Cpu {
 
   @inline
   private static entry(id: u32): usize {
-    return table + ((<usize>id) << 2);
+    return Control.word(CONTROL_CPUS) + ((<usize>id) << 2);
   }
 
   /** The block of CPU `id`, 0 if there is none. */

@@ -10,12 +10,6 @@
 // over a large memory, a directory of further frames by PFN.
 
 import {
-  BOOKS,
-  BOOKS_BAD_FREE,
-  BOOKS_BAD_PFN,
-  BOOKS_BAD_POISON,
-  BOOKS_LIVE,
-  BOOKS_VIRGIN,
   BUILD_EXPLORE,
   CONTROL_BAD_FREE,
   CONTROL_BAD_PFN,
@@ -51,10 +45,8 @@ import {
   STATUS_UNBACKED,
 } from "./layout";
 import { Shared } from "./atomic";
+import { Control } from "./control";
 import { Heap } from "./heap";
-
-/** Where the free frames are counted and linked: of the memory, or of an island. A literal, for anything else would need a start function. */
-let books: usize = 0x1040;
 
 /** No frame: the index of a full memory. */
 export const NO_FRAME: u32 = 0xffffffff;
@@ -111,62 +103,48 @@ export abstract class Frames {
     return load<u32>(CONTROL_DIRECTORY) == 0 ? 0 : Frames.lookUp(pa >> FRAME_SHIFT);
   }
 
-  // ---- islands
-
-  /** This instance allocates and frees by the books at `p` (ISLAND_BOOKS) from here on; 0: by those of the memory. */
-  static keepBooks(p: usize): void {
-    if (BOOKS != 0x1040 || BOOKS != CONTROL_FREE_HEAD) ERROR("stale initial value");
-    if (BOOKS + BOOKS_VIRGIN != CONTROL_VIRGIN || BOOKS + BOOKS_LIVE != CONTROL_LIVE)
-      ERROR("books differ from CONTROL");
-    if (BOOKS + BOOKS_BAD_FREE != CONTROL_BAD_FREE || BOOKS + BOOKS_BAD_POISON != CONTROL_BAD_POISON) {
-      ERROR("books differ from CONTROL");
-    }
-    if (BOOKS + BOOKS_BAD_PFN != CONTROL_BAD_PFN) ERROR("books differ from CONTROL");
-    books = p == 0 ? BOOKS : p;
-  }
-
-  /** Moves `count` frames that were never used to the books at `p`. False if there are not so many. */
-  static endow(p: usize, count: u32): bool {
-    const virgin = Shared.load<u32>(BOOKS + BOOKS_VIRGIN);
+  /** Moves `count` frames that were never used to the island at `island`. False if there are not so many. */
+  static endow(island: usize, count: u32): bool {
+    const virgin = Shared.load<u32>(CONTROL_VIRGIN);
     if (count > Frames.count() - virgin) return false;
-    if (Shared.compareExchange<u32>(BOOKS + BOOKS_VIRGIN, virgin, virgin + count) != virgin)
-      return Frames.endow(p, count);
-    Frames.keepBooks(p);
+    if (Shared.compareExchange<u32>(CONTROL_VIRGIN, virgin, virgin + count) != virgin)
+      return Frames.endow(island, count);
+    Control.enter(island);
     // No frame beyond those: what is left is all there is.
-    Shared.store<u32>(p + BOOKS_VIRGIN, Frames.count());
+    Shared.store<u32>(Control.word(CONTROL_VIRGIN), Frames.count());
     for (let index = virgin + count; index > virgin; --index) Frames.push(index - 1);
-    Frames.keepBooks(0);
+    Control.enter(0);
     return true;
   }
 
   /** Of an island a frame's first words only are used, as in the explore build: to empty it takes no time. */
   @inline
-  private static isIsland(): bool {
-    return BUILD == BUILD_EXPLORE || books != BOOKS;
+  private static isSmall(): bool {
+    return BUILD == BUILD_EXPLORE || Control.isIsland();
   }
 
   /** The head of the free list, by which the explorer tells who allocates. */
   @inline
   static freeList(): usize {
-    return books;
+    return Control.word(CONTROL_FREE_HEAD);
   }
 
   /** Hands out one frame in `state`, its bytes zero. Returns its index, or NO_FRAME. */
   static allocate(state: u32): u32 {
     while (true) {
-      const head = Shared.load<u64>(books);
+      const head = Shared.load<u64>(Control.word(CONTROL_FREE_HEAD));
       const top = <u32>head;
       if (top == 0) return Frames.allocateVirgin(1, 1, state);
       const meta = Frames.meta(top - 1);
       const next = Shared.load<u32>(meta + META_NEXT);
       const tagged = (((head >> 32) + 1) << 32) | <u64>next;
-      if (Shared.compareExchange<u64>(books, head, tagged) != head) continue;
+      if (Shared.compareExchange<u64>(Control.word(CONTROL_FREE_HEAD), head, tagged) != head) continue;
       const virgin = Shared.load<u32>(meta + META_STATE) == FRAME_VIRGIN;
       if (!virgin) {
-        if (!Frames.isIsland() && !Frames.poisonIntact(top - 1)) {
+        if (!Frames.isSmall() && !Frames.poisonIntact(top - 1)) {
           Shared.store<u32>(meta + META_STATE, FRAME_BAD);
-          Shared.add<u32>(books + BOOKS_BAD_POISON, 1);
-          Shared.store<u32>(books + BOOKS_BAD_PFN, top - 1);
+          Shared.add<u32>(Control.word(CONTROL_BAD_POISON), 1);
+          Shared.store<u32>(Control.word(CONTROL_BAD_PFN), top - 1);
           continue;
         }
         Frames.fill(top - 1, 0);
@@ -182,12 +160,12 @@ export abstract class Frames {
    */
   static allocateVirgin(count: u32, align: u32, state: u32): u32 {
     while (true) {
-      const virgin = Shared.load<u32>(books + BOOKS_VIRGIN);
+      const virgin = Shared.load<u32>(Control.word(CONTROL_VIRGIN));
       const pfn = Frames.basePfn() + virgin;
       const first = <u64>virgin + (((pfn + align - 1) & ~(<u64>align - 1)) - pfn);
       if (first + count > <u64>Frames.count()) return NO_FRAME;
       const end = <u32>first + count;
-      if (Shared.compareExchange<u32>(books + BOOKS_VIRGIN, virgin, end) != virgin) continue;
+      if (Shared.compareExchange<u32>(Control.word(CONTROL_VIRGIN), virgin, end) != virgin) continue;
       for (let index = virgin; index < <u32>first; ++index) Frames.push(index);
       for (let index = <u32>first; index < end; ++index) Frames.take(index, state);
       return <u32>first;
@@ -246,24 +224,24 @@ export abstract class Frames {
     Frames.fill(index, POISON);
     Shared.quietStore<u32>(meta + META_REFS, 0);
     Shared.store<u32>(meta + META_STATE, FRAME_FREE);
-    Shared.sub<u32>(books + BOOKS_LIVE, 1);
+    Shared.sub<u32>(Control.word(CONTROL_LIVE), 1);
     Frames.push(index);
   }
 
   /** Looks at every free frame. Returns how many were written to since they were freed. */
   static countSpoiled(): u32 {
     let spoiled: u32 = 0;
-    const end = Shared.load<u32>(books + BOOKS_VIRGIN);
+    const end = Shared.load<u32>(Control.word(CONTROL_VIRGIN));
     for (let index: u32 = 0; index < end; ++index) {
       if (load<u32>(Frames.meta(index) + META_STATE) != FRAME_FREE || Frames.poisonIntact(index)) continue;
-      if (spoiled++ == 0) Shared.store<u32>(books + BOOKS_BAD_PFN, index);
+      if (spoiled++ == 0) Shared.store<u32>(Control.word(CONTROL_BAD_PFN), index);
     }
     return spoiled;
   }
 
   /** The first live frame from `index` on, or NO_FRAME: what leaks when all owners are gone. */
   static nextLive(index: u32): u32 {
-    const end = Shared.load<u32>(books + BOOKS_VIRGIN);
+    const end = Shared.load<u32>(Control.word(CONTROL_VIRGIN));
     for (; index < end; ++index) {
       if (Frames.isLive(load<u32>(Frames.meta(index) + META_STATE))) return index;
     }
@@ -326,7 +304,7 @@ export abstract class Frames {
     Shared.quietStore<u32>(meta + META_NEXT, 0);
     Shared.quietStore<u32>(meta + META_GENERATION, Shared.quietLoad<u32>(meta + META_GENERATION) + 1);
     Shared.store<u32>(meta + META_STATE, state);
-    Shared.add<u32>(books + BOOKS_LIVE, 1);
+    Shared.add<u32>(Control.word(CONTROL_LIVE), 1);
   }
 
   /**
@@ -335,7 +313,7 @@ export abstract class Frames {
    */
   private static fill(index: u32, byte: u32): void {
     const page = Frames.address(index);
-    if (!Frames.isIsland()) memory.fill(page, <u8>byte, FRAME_BYTES);
+    if (!Frames.isSmall()) memory.fill(page, <u8>byte, FRAME_BYTES);
     else
       for (let at = page; at < page + EXPLORED_BYTES; at += 8) {
         Shared.quietStore<u64>(at, <u64>byte * 0x0101010101010101);
@@ -345,16 +323,16 @@ export abstract class Frames {
   private static push(index: u32): void {
     const next = Frames.meta(index) + META_NEXT;
     while (true) {
-      const head = Shared.load<u64>(books);
+      const head = Shared.load<u64>(Control.word(CONTROL_FREE_HEAD));
       Shared.store<u32>(next, <u32>head);
       const tagged = (((head >> 32) + 1) << 32) | (<u64>index + 1);
-      if (Shared.compareExchange<u64>(books, head, tagged) == head) return;
+      if (Shared.compareExchange<u64>(Control.word(CONTROL_FREE_HEAD), head, tagged) == head) return;
     }
   }
 
   private static refuse(index: u32): i32 {
-    Shared.add<u32>(books + BOOKS_BAD_FREE, 1);
-    Shared.store<u32>(books + BOOKS_BAD_PFN, index);
+    Shared.add<u32>(Control.word(CONTROL_BAD_FREE), 1);
+    Shared.store<u32>(Control.word(CONTROL_BAD_PFN), index);
     return STATUS_NOT_LIVE;
   }
 

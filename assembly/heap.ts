@@ -7,6 +7,7 @@
 // handed out, so that an address that is no taken block is refused.
 
 import { CONTROL_HEAP, CONTROL_HEAP_END, CONTROL_HEAP_FREE, CONTROL_HEAP_LOCK } from "./layout";
+import { Control } from "./control";
 import { Spinlock } from "./lock/spinlock";
 
 const HEADER: usize = 64;
@@ -17,18 +18,18 @@ const TAKEN: u32 = 0x7a6b5c4d;
 export abstract class Heap {
   /** The whole heap becomes one free block. */
   static initialize(): void {
-    const first: usize = load<u32>(CONTROL_HEAP);
-    store<u32>(first, load<u32>(CONTROL_HEAP_END) - <u32>first);
+    const first: usize = load<u32>(Control.word(CONTROL_HEAP));
+    store<u32>(first, load<u32>(Control.word(CONTROL_HEAP_END)) - <u32>first);
     store<u32>(first + NEXT, 0);
-    store<u32>(CONTROL_HEAP_FREE, <u32>first);
+    store<u32>(Control.word(CONTROL_HEAP_FREE), <u32>first);
   }
 
   /** Returns a block of `bytes` (contents unspecified), or 0 if none is left. */
   static allocate(bytes: u32): usize {
     const need = ((<u64>bytes + 63) & ~63) + HEADER;
     if (need > 0xffffffff) return 0;
-    Spinlock.lock(CONTROL_HEAP_LOCK);
-    let link: usize = CONTROL_HEAP_FREE;
+    Spinlock.lock(Control.word(CONTROL_HEAP_LOCK));
+    let link: usize = Control.word(CONTROL_HEAP_FREE);
     let block: usize = load<u32>(link);
     while (block != 0 && <u64>load<u32>(block) < need) {
       link = block + NEXT;
@@ -47,34 +48,35 @@ export abstract class Heap {
       store<u32>(link, next);
       store<u32>(block + MARK, TAKEN);
     }
-    Spinlock.unlock(CONTROL_HEAP_LOCK);
+    Spinlock.unlock(Control.word(CONTROL_HEAP_LOCK));
     return block == 0 ? 0 : block + HEADER;
   }
 
   /** Gives back a block that `allocate` returned; false if it is none, or was given back already. */
   static free(address: usize): bool {
     const block = address - HEADER;
-    Spinlock.lock(CONTROL_HEAP_LOCK);
-    const inside = block >= <usize>load<u32>(CONTROL_HEAP) && block < <usize>load<u32>(CONTROL_HEAP_END);
+    Spinlock.lock(Control.word(CONTROL_HEAP_LOCK));
+    const inside =
+      block >= <usize>load<u32>(Control.word(CONTROL_HEAP)) && block < <usize>load<u32>(Control.word(CONTROL_HEAP_END));
     if (!inside || (address & 63) != 0 || load<u32>(block + MARK) != TAKEN) {
-      Spinlock.unlock(CONTROL_HEAP_LOCK);
+      Spinlock.unlock(Control.word(CONTROL_HEAP_LOCK));
       return false;
     }
     store<u32>(block + MARK, 0);
     let before: usize = 0;
-    let after: usize = load<u32>(CONTROL_HEAP_FREE);
+    let after: usize = load<u32>(Control.word(CONTROL_HEAP_FREE));
     while (after != 0 && after < block) {
       before = after;
       after = load<u32>(after + NEXT);
     }
     store<u32>(block + NEXT, <u32>after);
     if (after != 0) Heap.merge(block, after);
-    if (before == 0) store<u32>(CONTROL_HEAP_FREE, <u32>block);
+    if (before == 0) store<u32>(Control.word(CONTROL_HEAP_FREE), <u32>block);
     else {
       store<u32>(before + NEXT, <u32>block);
       Heap.merge(before, block);
     }
-    Spinlock.unlock(CONTROL_HEAP_LOCK);
+    Spinlock.unlock(Control.word(CONTROL_HEAP_LOCK));
     return true;
   }
 

@@ -1201,12 +1201,12 @@ export function runLitmus(p: usize): void {
   Litmus.run(p);
 }
 
-/** An island with `frames` frames; 0 if there is no room. */
-export function createIsland(frames: u32): usize {
-  return Island.create(frames);
+/** An island with `frames` frames and a heap of `heap` bytes; 0 if there is no room. */
+export function createIsland(frames: u32, heap: u32): usize {
+  return Island.create(frames, heap);
 }
 
-/** CPUs and frames are those of `island` from here on, for this instance of the core; 0: those of the memory. */
+/** CPUs, frames and heap are those of `island` from here on, for this instance of the core; 0: those of the memory. */
 export function enterIsland(island: usize): void {
   Island.enter(island);
 }

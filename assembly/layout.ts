@@ -870,21 +870,10 @@ export const GHOST_SHARED = 24; // u32   1: several CPUs store to it, so under t
 export const GHOST_LOCK = 28; //   u32   which this is: 1 while it is taken
 export const GHOST_BYTES = 32;
 
-// ---- Islands (litmus/island.ts): what an instance of a scenario has of its own where a memory has one for all --------------
-//
-//   cpus    where CPU n is, as at CONTROL_CPUS
-//   books   free frames and what is counted of them, laid out as from CONTROL_FREE_HEAD on
+// ---- Islands (litmus/island.ts): what an instance of a scenario has of its own where a memory has one for all: a block that is
+//      laid out as CONTROL is, from its first byte on, and then a heap
 
-export const BOOKS = 0x1040; //       those of the memory: CONTROL_FREE_HEAD, and from there
-export const BOOKS_VIRGIN = 0x40; //     CONTROL_VIRGIN
-export const BOOKS_LIVE = 0x80; //       CONTROL_LIVE
-export const BOOKS_BAD_FREE = 0x84; //   CONTROL_BAD_FREE
-export const BOOKS_BAD_POISON = 0x88; // CONTROL_BAD_POISON
-export const BOOKS_BAD_PFN = 0x8c; //    CONTROL_BAD_PFN
-
-export const ISLAND_CPUS = 0;
-export const ISLAND_BOOKS = 256;
-export const ISLAND_BYTES = 448;
+export const ISLAND_BYTES = 0x600;
 
 // ---- Arenas (litmus/arena.ts): many instances of one scenario, raced by several agents -----------------------------------
 //

@@ -25,6 +25,7 @@ import {
 } from "./layout";
 import { Agent } from "./agent";
 import { Shared } from "./atomic";
+import { Control } from "./control";
 import { Frames } from "./frame";
 import { Spinlock } from "./lock/spinlock";
 
@@ -35,13 +36,13 @@ export abstract class Rcu {
   /** The clock; a walk that began and ended at the same reading met no reused table page. */
   @inline
   static clock(): u32 {
-    return Shared.load<u32>(CONTROL_EPOCH);
+    return Shared.load<u32>(Control.word(CONTROL_EPOCH));
   }
 
   /** Opens a section; not nestable. The exchange orders the epoch before every load of the section. */
   @inline
   static readLock(): void {
-    Shared.exchange<u32>(Agent.epoch(), Shared.load<u32>(CONTROL_EPOCH));
+    Shared.exchange<u32>(Agent.epoch(), Shared.load<u32>(Control.word(CONTROL_EPOCH)));
   }
 
   @inline
@@ -52,26 +53,29 @@ export abstract class Rcu {
   /** Frees frame `index`, already unhooked and marked waiting, once no section is left that began before this call. */
   static defer(index: u32): void {
     // Sections that open from here on cannot reach the frame: they read an epoch later than this one.
-    const epoch = Shared.add<u32>(CONTROL_EPOCH, TICK);
+    const epoch = Shared.add<u32>(Control.word(CONTROL_EPOCH), TICK);
     const meta = Frames.meta(index);
-    Spinlock.lock(CONTROL_RCU_LOCK);
+    Spinlock.lock(Control.word(CONTROL_RCU_LOCK));
     Shared.quietStore<u32>(meta + META_REFS, epoch); // a waiting frame has no references: the field holds its epoch
     Shared.quietStore<u32>(meta + META_NEXT, 0);
-    const tail = Shared.quietLoad<u32>(CONTROL_RCU_TAIL);
-    if (tail == 0) Shared.quietStore<u32>(CONTROL_RCU_HEAD, index + 1);
+    const tail = Shared.quietLoad<u32>(Control.word(CONTROL_RCU_TAIL));
+    if (tail == 0) Shared.quietStore<u32>(Control.word(CONTROL_RCU_HEAD), index + 1);
     else Shared.quietStore<u32>(Frames.meta(tail - 1) + META_NEXT, index + 1);
-    Shared.quietStore<u32>(CONTROL_RCU_TAIL, index + 1);
-    Shared.quietStore<u32>(CONTROL_RCU_WAITING, Shared.quietLoad<u32>(CONTROL_RCU_WAITING) + 1);
-    Spinlock.unlock(CONTROL_RCU_LOCK);
+    Shared.quietStore<u32>(Control.word(CONTROL_RCU_TAIL), index + 1);
+    Shared.quietStore<u32>(
+      Control.word(CONTROL_RCU_WAITING),
+      Shared.quietLoad<u32>(Control.word(CONTROL_RCU_WAITING)) + 1,
+    );
+    Spinlock.unlock(Control.word(CONTROL_RCU_LOCK));
   }
 
   /** Frees the waiting frames that have come of age. Returns how many still wait. */
   static reclaim(): u32 {
-    if (Shared.load<u32>(CONTROL_RCU_HEAD) == 0) return 0;
-    Spinlock.lock(CONTROL_RCU_LOCK);
+    if (Shared.load<u32>(Control.word(CONTROL_RCU_HEAD)) == 0) return 0;
+    Spinlock.lock(Control.word(CONTROL_RCU_LOCK));
     const oldest = Rcu.oldestSection();
-    let head = Shared.quietLoad<u32>(CONTROL_RCU_HEAD);
-    let waiting = Shared.quietLoad<u32>(CONTROL_RCU_WAITING);
+    let head = Shared.quietLoad<u32>(Control.word(CONTROL_RCU_HEAD));
+    let waiting = Shared.quietLoad<u32>(Control.word(CONTROL_RCU_WAITING));
     while (head != 0) {
       const meta = Frames.meta(head - 1);
       // Epochs are compared by difference, so that the clock may wrap.
@@ -81,16 +85,16 @@ export abstract class Rcu {
       head = next;
       --waiting;
     }
-    Shared.quietStore<u32>(CONTROL_RCU_HEAD, head);
-    if (head == 0) Shared.quietStore<u32>(CONTROL_RCU_TAIL, 0);
-    Shared.quietStore<u32>(CONTROL_RCU_WAITING, waiting);
-    Spinlock.unlock(CONTROL_RCU_LOCK);
+    Shared.quietStore<u32>(Control.word(CONTROL_RCU_HEAD), head);
+    if (head == 0) Shared.quietStore<u32>(Control.word(CONTROL_RCU_TAIL), 0);
+    Shared.quietStore<u32>(Control.word(CONTROL_RCU_WAITING), waiting);
+    Spinlock.unlock(Control.word(CONTROL_RCU_LOCK));
     return waiting;
   }
 
   /** The earliest epoch in which some agent still reads; the clock itself when nobody does. */
   private static oldestSection(): u32 {
-    let oldest = Shared.load<u32>(CONTROL_EPOCH);
+    let oldest = Shared.load<u32>(Control.word(CONTROL_EPOCH));
     if (Shared.load<u32>(CONTROL_AGENTS) == 0) return oldest;
     for (let id = 0; id < MAX_AGENTS; ++id) {
       const epoch = Shared.load<u32>(Agent.blockOf(id) + AGENT_EPOCH);

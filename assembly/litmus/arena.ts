@@ -46,13 +46,12 @@ import {
   ARENA_SIZE,
   ARENA_STOP,
   ARENA_TURN,
-  BOOKS_BAD_FREE,
   BUILD_CHAOS,
   BUILD_EXPLORE,
   CONTROL,
+  CONTROL_BAD_FREE,
   FAILED_DOUBLE_FREE,
   FAILED_PENDING,
-  ISLAND_BOOKS,
   LITMUS_FAILED,
   MOST_ARMS,
   OUTCOME_COUNT,
@@ -280,8 +279,8 @@ export abstract class Arena {
       const pending = <usize>load<u32>(values + ((<usize>(observed + m)) << 2));
       if (load<u32>(pending) != 0) failed |= (<u32>1) << FAILED_PENDING;
     }
-    const books = <usize>load<u32>(record, RECORD_ISLAND) + ISLAND_BOOKS;
-    if (load<u32>(books + BOOKS_BAD_FREE) != 0) failed |= (<u32>1) << FAILED_DOUBLE_FREE;
+    const island = <usize>load<u32>(record, RECORD_ISLAND);
+    if (load<u32>(island + (CONTROL_BAD_FREE - CONTROL)) != 0) failed |= (<u32>1) << FAILED_DOUBLE_FREE;
     return failed;
   }
 

@@ -1,26 +1,33 @@
-// Islands: an instance of a scenario has CPUs and free frames of its own, so that a thousand of them fit into one memory.
+// Islands: an instance of a scenario has CPUs, free frames, a heap and all else of its own that a memory has one of (control.ts), so that a
+// thousand of them fit into one memory.
 //
-// Guarantees: an instance of the core that entered an island finds CPUs by its table and allocates and frees by its books; nothing that
-// happens there is seen in another one. Who enters is one agent; several may be in one island at a time.
+// Guarantees: what an instance of the core that entered an island allocates, frees and looks up is the island's, and nothing that happens
+// there is seen in another one. Who enters is one agent; several may be in one island at a time.
 
-import { ISLAND_BOOKS, ISLAND_BYTES, ISLAND_CPUS } from "../layout";
-import { Cpu } from "../cpu";
+import { CONTROL_EPOCH, CONTROL_HEAP, CONTROL_HEAP_END, ISLAND_BYTES } from "../layout";
+import { Control } from "../control";
 import { Frames } from "../frame";
 import { Heap } from "../heap";
 
 export abstract class Island {
-  /** An island with `frames` frames that were never used; 0 if there is no room. */
-  static create(frames: u32): usize {
-    const island = Heap.allocate(ISLAND_BYTES);
+  /** An island with `frames` frames that were never used and a heap of `heap` bytes, a multiple of 64; 0 if there is no room. */
+  static create(frames: u32, heap: u32): usize {
+    const island = Heap.allocate(ISLAND_BYTES + heap);
     if (island == 0) return 0;
-    memory.fill(island, 0, ISLAND_BYTES);
-    return Frames.endow(island + ISLAND_BOOKS, frames) ? island : 0;
+    memory.fill(island, 0, ISLAND_BYTES + heap);
+    if (!Frames.endow(island, frames)) return 0;
+    Control.enter(island);
+    store<u32>(Control.word(CONTROL_HEAP), <u32>island + ISLAND_BYTES);
+    store<u32>(Control.word(CONTROL_HEAP_END), <u32>island + ISLAND_BYTES + heap);
+    store<u32>(Control.word(CONTROL_EPOCH), 1);
+    Heap.initialize();
+    Control.enter(0);
+    return island;
   }
 
   /** 0: back to what the memory has for all. */
   @inline
   static enter(island: usize): void {
-    Cpu.consult(island == 0 ? 0 : island + ISLAND_CPUS);
-    Frames.keepBooks(island == 0 ? 0 : island + ISLAND_BOOKS);
+    Control.enter(island);
   }
 }

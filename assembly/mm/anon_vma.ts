@@ -8,13 +8,14 @@
 
 import { ANON_BYTES, ANON_COUNT, ANON_LOCK, ANON_VMAS, CONTROL_POOL_ANON } from "../layout";
 import { Shared } from "../atomic";
+import { Control } from "../control";
 import { Interval } from "./interval";
 import { Pool } from "./pool";
 
 export abstract class AnonVma {
   /** Without a VMA yet; 0 if no heap is left. */
   static create(): usize {
-    return Pool.take(CONTROL_POOL_ANON, ANON_BYTES);
+    return Pool.take(Control.word(CONTROL_POOL_ANON), ANON_BYTES);
   }
 
   /** anon_vma->rwsem */
@@ -38,7 +39,7 @@ export abstract class AnonVma {
   }
 
   static free(anon: usize): void {
-    Pool.give(CONTROL_POOL_ANON, anon);
+    Pool.give(Control.word(CONTROL_POOL_ANON), anon);
   }
 
   /** The first node that shows a page of [first, last], or 0. */

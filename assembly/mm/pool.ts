@@ -8,6 +8,7 @@
 
 import { CONTROL_POOL_LOCK, POOL_NEXT } from "../layout";
 import { Shared } from "../atomic";
+import { Control } from "../control";
 import { Heap } from "../heap";
 import { Spinlock } from "../lock/spinlock";
 
@@ -17,10 +18,10 @@ export abstract class Pool {
    * as it was given back.
    */
   static take(list: usize, bytes: u32): usize {
-    Spinlock.lock(CONTROL_POOL_LOCK);
+    Spinlock.lock(Control.word(CONTROL_POOL_LOCK));
     let block: usize = Shared.quietLoad<u32>(list);
     if (block != 0) Shared.quietStore<u32>(list, Shared.quietLoad<u32>(block + POOL_NEXT));
-    Spinlock.unlock(CONTROL_POOL_LOCK);
+    Spinlock.unlock(Control.word(CONTROL_POOL_LOCK));
     if (block != 0) return block;
     block = Heap.allocate(bytes);
     if (block != 0) memory.fill(block, 0, bytes);
@@ -28,9 +29,9 @@ export abstract class Pool {
   }
 
   static give(list: usize, block: usize): void {
-    Spinlock.lock(CONTROL_POOL_LOCK);
+    Spinlock.lock(Control.word(CONTROL_POOL_LOCK));
     Shared.quietStore<u32>(block + POOL_NEXT, Shared.quietLoad<u32>(list));
     Shared.quietStore<u32>(list, <u32>block);
-    Spinlock.unlock(CONTROL_POOL_LOCK);
+    Spinlock.unlock(Control.word(CONTROL_POOL_LOCK));
   }
 }

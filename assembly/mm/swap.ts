@@ -21,6 +21,7 @@ import {
   SWAP_STRIDE,
 } from "../layout";
 import { Shared } from "../atomic";
+import { Control } from "../control";
 import { Heap } from "../heap";
 import { Folio } from "./folio";
 import { Page } from "./page";
@@ -41,24 +42,26 @@ export abstract class SwapArea {
     store<u32>(area, slots, SWAP_SLOTS);
     store<u32>(area, <u32>area + ((<u32>head + 7) & ~7), SWAP_PAGES);
     store<u32>(area, stride, SWAP_STRIDE);
-    store<u32>(CONTROL_SWAP, <u32>area);
+    store<u32>(Control.word(CONTROL_SWAP), <u32>area);
     return true;
   }
 
   @inline
   static slots(): u32 {
-    return load<u32>(CONTROL_SWAP) == 0 ? 0 : load<u32>(<usize>load<u32>(CONTROL_SWAP), SWAP_SLOTS);
+    return load<u32>(Control.word(CONTROL_SWAP)) == 0
+      ? 0
+      : load<u32>(<usize>load<u32>(Control.word(CONTROL_SWAP)), SWAP_SLOTS);
   }
 
   @inline
   private static at(slot: u32): usize {
-    return <usize>load<u32>(CONTROL_SWAP) + SWAP_FIRST + <usize>slot * SLOT_BYTES;
+    return <usize>load<u32>(Control.word(CONTROL_SWAP)) + SWAP_FIRST + <usize>slot * SLOT_BYTES;
   }
 
   /** Address of the words of the page in `slot`. */
   @inline
   static words(slot: u32): usize {
-    const area = <usize>load<u32>(CONTROL_SWAP);
+    const area = <usize>load<u32>(Control.word(CONTROL_SWAP));
     return <usize>load<u32>(area, SWAP_PAGES) + <usize>slot * load<u32>(area, SWAP_STRIDE);
   }
 

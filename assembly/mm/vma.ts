@@ -25,6 +25,7 @@ import {
   VMA_START,
 } from "../layout";
 import { Shared } from "../atomic";
+import { Control } from "../control";
 import { RwLock } from "../lock/rwlock";
 import { AnonVma } from "./anon_vma";
 import { Interval } from "./interval";
@@ -111,7 +112,7 @@ export abstract class Vma {
 
   /** A VMA for [start, end), both page-aligned, over `mapping` (0: anonymous) from page `pgoff`. 0 if no heap is left. */
   static create(mm: usize, start: u64, end: u64, flags: u32, mapping: usize, pgoff: u64, anon: usize): usize {
-    const vma = Pool.take(CONTROL_POOL_VMAS, VMA_BYTES);
+    const vma = Pool.take(Control.word(CONTROL_POOL_VMAS), VMA_BYTES);
     if (vma == 0) return 0;
     Shared.quietStore<u32>(vma + VMA_MAPPING, <u32>mapping);
     Shared.quietStore<u32>(vma + VMA_FLAGS, flags);
@@ -156,7 +157,7 @@ export abstract class Vma {
 
   static free(vma: usize): void {
     Shared.quietStore<u32>(vma + VMA_MM, 0);
-    Pool.give(CONTROL_POOL_VMAS, vma);
+    Pool.give(Control.word(CONTROL_POOL_VMAS), vma);
   }
 
   /** The VMA of `mm` that holds `va`, or 0: vma_lookup(). */

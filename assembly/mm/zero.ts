@@ -3,6 +3,7 @@
 // Made once, when mms are set up, and kept; nobody stores to it, for entries that map it are never writable.
 
 import { CONTROL_ZERO, FRAME_DATA } from "../layout";
+import { Control } from "../control";
 import { Frames, NO_FRAME } from "../frame";
 
 export abstract class ZeroPage {
@@ -11,18 +12,18 @@ export abstract class ZeroPage {
     if (ZeroPage.is()) return true;
     const index = Frames.allocate(FRAME_DATA);
     if (index == NO_FRAME) return false;
-    store<u32>(CONTROL_ZERO, index + 1);
+    store<u32>(Control.word(CONTROL_ZERO), index + 1);
     return true;
   }
 
   @inline
   static is(): bool {
-    return load<u32>(CONTROL_ZERO) != 0;
+    return load<u32>(Control.word(CONTROL_ZERO)) != 0;
   }
 
   @inline
   static physical(): u64 {
-    return Frames.physical(load<u32>(CONTROL_ZERO) - 1);
+    return Frames.physical(load<u32>(Control.word(CONTROL_ZERO)) - 1);
   }
 
   /** is_zero_pfn() */

@@ -337,7 +337,7 @@ export interface CoreExports {
 
   // ---- litmus/
 
-  createIsland(frames: number): number;
+  createIsland(frames: number, heap: number): number;
   enterIsland(island: number): void;
   saveInstance(record: number, cpus: number, blockBytes: number): void;
   race(arena: number, racer: number): void;

@@ -7,6 +7,7 @@ import {
   ACCESS_READ,
   ACCESS_USER,
   BUFFER_BYTES,
+  CONTROL,
   CONTROL_SWAP,
   CPU_BUFFER,
   CPU_LAZY,
@@ -96,6 +97,8 @@ import {
 export interface LitmusHost {
   readonly core: CoreExports;
   readonly view: DataView;
+  /** Where the words of CONTROL are that an instance has of its own, if it stands on an island. */
+  readonly control?: number;
 }
 
 /** An instance of a scenario, ready to run. Addresses are linear addresses of the memory. */
@@ -257,8 +260,12 @@ class Builder {
     );
   }
 
+  #control(address: number): number {
+    return (this.#host.control ?? CONTROL) + address - CONTROL;
+  }
+
   #openFolios(): void {
-    const hasSwap = this.view.getUint32(CONTROL_SWAP, true) !== 0;
+    const hasSwap = this.view.getUint32(this.#control(CONTROL_SWAP), true) !== 0;
     const opened = this.core.openFolios() === STATUS_OK && (hasSwap || this.core.openSwap(SWAP_SLOTS) !== 0);
     if (!opened || this.core.openZeroPage() === 0) throw new RangeError('no room is left for folios');
   }
@@ -293,7 +300,7 @@ class Builder {
   /** Address of the word that is part of something else. */
   #partOf(part: NonNullable<WordSpec['part']>): number {
     if (part.of === 'swap') {
-      const area = this.view.getUint32(CONTROL_SWAP, true);
+      const area = this.view.getUint32(this.#control(CONTROL_SWAP), true);
       return this.view.getUint32(area + SWAP_PAGES, true) + part.index * this.view.getUint32(area + SWAP_STRIDE, true);
     }
     if (part.of === 'backing') return this.core.storedPage(need(this.#files, part.file, 'file'), part.index) >>> 0;

@@ -19,6 +19,11 @@ import {
   ARENA_SIZE,
   ARENA_STOP,
   ARENA_TURN,
+  CONTROL,
+  CONTROL_FOLIOS,
+  CONTROL_FREE_HEAD,
+  CONTROL_HEAP_FREE,
+  CONTROL_LIVE,
   CPU_BYTES,
   CPU_FAULT_VA,
   CPU_FAULTS,
@@ -28,9 +33,9 @@ import {
   CPU_STRAYS,
   ENTRY_BYTES,
   EXPLORED_BYTES,
+  FOLIO_BYTES,
   GHOST_BYTES,
   GHOST_SHARED,
-  ISLAND_BOOKS,
   ISLAND_BYTES,
   LITMUS_BYTES,
   LITMUS_PC,
@@ -66,13 +71,16 @@ import {
   REQUEST_BYTES,
   RWLOCK_BYTES,
   SPACE_BYTES,
+  STATUS_OK,
   TLB_HINTS_AT,
   TLB_HINTS_MASK,
   VMA_BYTES,
 } from '../../assembly/layout.ts';
 import {
+  INSTRUCTION_BYTES,
   OP_CALL,
   OP_FRAME_ALLOCATE,
+  OP_FRAME_PUT,
   OP_LOAD_MM,
   OP_LOAD_MM_KEEP,
   OP_USER_EXCHANGE,
@@ -137,10 +145,12 @@ export class Arena implements LitmusHost {
       throw new RangeError(`"${program.name}" has ${cpus} CPUs, and at most ${MOST_LITMUS_CPUS - 1} can be raced`);
     }
     this.program = program;
-    this.racing = Math.min(racing, cpus, MOST_RACERS);
+    // A whole function may wait inside for a lock, so its CPU takes no turns with others.
+    this.racing = Math.min(hasCalls(program) ? cpus : racing, cpus, MOST_RACERS);
     this.crowd = Math.ceil(cpus / this.racing);
     const frames = framesOf(program);
-    const regions = layOut(size * frames * 4096, 2 ** 20 + size * heapOf(program));
+    const heap = islandHeapOf(program);
+    const regions = layOut(size * frames * 4096, 2 ** 20 + size * (heap + outsideOf(program, heap, frames)));
     this.memory = createCoreMemory(regions.end, true);
     this.core = instantiateCore(module, this.memory);
     this.view = new DataView(this.memory.buffer);
@@ -148,8 +158,11 @@ export class Arena implements LitmusHost {
     this.core.initialize(regions.frames, regions.ram, regions.meta, 0, regions.heap, regions.heapEnd);
     this.core.attach(false);
     this.address = this.#allocate(ARENA_BYTES);
+    if (hasFolios(program)) {
+      if (this.core.openFolios() !== STATUS_OK) throw new RangeError('no room is left for folios');
+    }
     const code: SharedCode = new Map();
-    const islands = Array.from({ length: size }, () => this.#island(frames));
+    const islands = Array.from({ length: size }, () => this.#island(frames, heap));
     this.instances = islands.map((island) => this.#setUp(island, code));
     this.#arrange(islands, frames);
     // The racers have agents of their own.
@@ -249,8 +262,8 @@ export class Arena implements LitmusHost {
     return this.address + ARENA_RACERS + n * RACER_BYTES + field;
   }
 
-  #island(frames: number): number {
-    const island = this.core.createIsland(frames) >>> 0;
+  #island(frames: number, heap: number): number {
+    const island = this.core.createIsland(frames, heap) >>> 0;
     if (island === 0) throw new RangeError('no room is left for an instance of the scenario');
     return island;
   }
@@ -258,7 +271,8 @@ export class Arena implements LitmusHost {
   #setUp(island: number, code: SharedCode): Instance {
     this.core.enterIsland(island);
     try {
-      const instance = setUp(this, this.program, code);
+      const host: LitmusHost = { core: this.core, view: this.view, control: island };
+      const instance = setUp(host, this.program, code);
       for (const address of sharedGhosts(this.program, instance)) this.view.setUint32(address + GHOST_SHARED, 1, true);
       return instance;
     } finally {
@@ -347,7 +361,12 @@ export class Arena implements LitmusHost {
     const has = (...ops: number[]) => programs.some((code) => code.some(({ op }) => ops.includes(op)));
     const calls = hasCalls(program);
     const shared = new Lines();
-    shared.add(island + ISLAND_BOOKS, ISLAND_BYTES - ISLAND_BOOKS);
+    const word = (address: number) => island + address - CONTROL;
+    shared.add(word(CONTROL_FREE_HEAD), 8);
+    shared.add(word(CONTROL_LIVE), 16);
+    if (hasFolios(program)) shared.add(this.#u32(CONTROL_FOLIOS) + first * FOLIO_BYTES, frames * FOLIO_BYTES);
+    // Whole functions may change anything, and allocate.
+    if (calls) shared.add(island, this.#u32(word(CONTROL_HEAP_FREE)) + LINE - island);
     for (const mm of instance.mms.values()) {
       shared.add(mm, MM_BYTES);
       if (calls) shared.add(this.#u32(mm + MM_SPACE), SPACE_BYTES);
@@ -362,7 +381,7 @@ export class Arena implements LitmusHost {
     }
     if (instance.owners !== 0) shared.add(instance.owners + first * 8, frames * 8);
     shared.add(this.core.frameMeta(first) >>> 0, frames * META_BYTES);
-    const allocates = calls || has(OP_FRAME_ALLOCATE);
+    const allocates = calls || has(OP_FRAME_ALLOCATE, OP_FRAME_PUT);
     for (const pfn of allocates ? range(first, first + frames) : instance.frames.values()) {
       shared.add(this.core.frameAddress(pfn) >>> 0, EXPLORED_BYTES);
     }
@@ -419,6 +438,10 @@ function hasCalls({ cpus, afterwards }: LitmusProgram): boolean {
   );
 }
 
+function hasFolios(program: LitmusProgram): boolean {
+  return hasCalls(program) || program.world.frames.some(({ folio }) => folio !== undefined);
+}
+
 function range(first: number, end: number): number[] {
   return Array.from({ length: end - first }, (_, n) => first + n);
 }
@@ -451,13 +474,23 @@ function framesOf({ world, cpus, afterwards }: LitmusProgram): number {
   return Math.ceil(frames / row) * row;
 }
 
-/** Bytes of heap that an instance takes, and no less. */
-function heapOf({ world, cpus, afterwards, observed, symbols }: LitmusProgram): number {
+/** Bytes of heap for what an instance has, and for what its programs allocate. */
+function islandHeapOf(program: LitmusProgram): number {
+  const { world, cpus, afterwards, symbols } = program;
   const running = cpus.length + (afterwards === undefined ? 0 : 1);
+  const code = [...cpus, ...(afterwards === undefined ? [] : [afterwards])].reduce(
+    (sum, each) => sum + each.code.length,
+    0,
+  );
   const each = LITMUS_BYTES + CPU_BYTES + 8192 + 8 * symbols.length;
-  const things = world.mms.length + world.files.length + world.vmas.length + world.pages.length;
-  const small = (things * 2 + world.words.length + world.locks.length + 4) * 256;
-  const saved =
-    (running * 40 + things * 8 + world.frames.length * 2 + 64) * (LINE + 4) + running * (LITMUS_BYTES + 3 * LINE);
-  return running * each + small + saved + ISLAND_BYTES + 12 * observed.length + 2048;
+  const things = world.mms.length + world.files.length + world.vmas.length + world.pages.length + world.frames.length;
+  const small = (things * 2 + world.words.length + world.locks.length + 8) * 256;
+  return roundUp(running * each + code * INSTRUCTION_BYTES + small + (hasFolios(program) ? 65_536 : 0), LINE);
+}
+
+/** Bytes of heap for the rest of an instance: its island, its record, and what it was at the start. */
+function outsideOf({ observed, cpus }: LitmusProgram, heap: number, frames: number): number {
+  const record = roundUp(RECORD_VALUES + 12 * observed.length + 64, LINE) + LINE;
+  const saved = (heap / LINE + frames * 4) * (LINE + 4) + (cpus.length + 2) * (LITMUS_BYTES + 4 * LINE);
+  return ISLAND_BYTES + 4 * LINE + record + saved + frames * FOLIO_BYTES;
 }

@@ -12,6 +12,7 @@ const ASSEMBLY = [
   'layout',
   'random',
   'point',
+  'control',
   'atomic',
   'agent',
   'lock/',
