@@ -273,7 +273,7 @@ export class Explorer {
     const pass = (c: number, points: number, choice: number) => {
       for (let n = 0; n < points && !isFound(); n++) run.step(c, n === 0 ? choice : 0);
     };
-    // What a CPU does before its first step is put off until then, or to the end.
+    // What a CPU does before its first step is put off until then, or to the end, which is before what runs afterwards.
     const begun = this.#space.begun.slice();
     const begin = (c: number) => {
       pass(c, begun[c] as number, 0);
@@ -281,6 +281,7 @@ export class Explorer {
     };
     const state = this.#initial.slice();
     for (const { cpu, choice } of moves) {
+      if (cpu === run.afterwards) for (let c = 0; c < run.cpus; c++) begin(c);
       begin(cpu);
       const effect = this.#space.step(state, 0, cpu, choice);
       pass(cpu, effect.points, choice);

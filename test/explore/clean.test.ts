@@ -4,10 +4,11 @@ import { fc, test as property } from '@fast-check/vitest';
 import { describe, expect, test } from 'vitest';
 import { FIRST_INVARIANT } from '../../assembly/litmus/ops_bits.ts';
 import { clean, preemptionsOf } from '../../src/explore/clean.ts';
+import { explore } from '../../src/explore/explore.ts';
 import { CONDITION } from '../../src/explore/invariants.ts';
 import { Run, type RunStep } from '../../src/explore/run.ts';
 import type { Instruction, LitmusProgram } from '../../src/litmus/program.ts';
-import { EMPTY_WORLD, load, makeCpu, makeProgram, ops, set, store, words } from '../support/litmus.ts';
+import { EMPTY_WORLD, I, load, makeCpu, makeProgram, ops, set, store, words } from '../support/litmus.ts';
 import { cleanRace } from '../support/races.ts';
 
 const WRITEBACK = FIRST_INVARIANT + 1;
@@ -169,3 +170,21 @@ property.prop([programs, fc.array(fc.nat(5), { maxLength: 9 })], { numRuns: 25 }
   },
   60_000,
 );
+
+test('a CPU without a step that others see has ended before what runs afterwards', async () => {
+  const { words: list, symbols } = words(2);
+  const program = makeProgram({
+    world: { ...EMPTY_WORLD, words: list },
+    symbols,
+    // P1 stores to a word of its own: no step, but points that the execution passes.
+    cpus: [makeCpu('P0', [set(1, 1n), store(0, 1)]), makeCpu('P1', [set(1, 1n), store(1, 1)])],
+    afterwards: makeCpu('afterwards', [
+      load(1, 0),
+      I(ops.OP_NOT, { d: 2, a: 1 }),
+      I(ops.OP_ASSERT, { a: 2, c: ops.FIRST_INVARIANT }),
+    ]),
+    invariants: ['ZERO'],
+  });
+  const { verdicts } = await explore(program, { shortest: false });
+  expect(verdicts.find(({ invariant }) => invariant === 'ZERO')?.counterexample?.preemptions).toBe(0);
+});
