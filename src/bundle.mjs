@@ -152,7 +152,16 @@ function keepForPackage() {
     `${name}.wasm`,
     `${name}.wat`,
   ]);
-  const own = ['.gitignore', '.npmignore', '.sources', 'scenarios.js', 'scenarios.d.ts', 'report.js', 'report.d.ts'];
+  const own = [
+    '.gitignore',
+    '.npmignore',
+    '.sources',
+    'report.html',
+    'scenarios.js',
+    'scenarios.d.ts',
+    'report.js',
+    'report.d.ts',
+  ];
   const here = [...own, ...inputs].map((file) => `/${file}`);
   writeFileSync('build/.npmignore', [...here, ''].join('\n'));
 }
