@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { modelOf } from '../../src/report/html/model.ts';
 import { pack, unpack, walkOf } from '../../src/report/html/walk.ts';
 import { reportHtml } from '../../src/report/html.ts';
 import { expectGolden } from '../cli/harness.ts';
@@ -97,4 +98,23 @@ describe('of a few variants', async () => {
 
 test('of nothing it says so', () => {
   expect(/<h1>(.*?)<\/h1>/.exec(reportHtml([], ABOUT))?.[1]).toBe('Nothing was checked');
+});
+
+test('what a bound left open contradicts no file', async () => {
+  const [first] = await checkedVariants();
+  if (first?.explored === undefined) throw new Error('it was not explored');
+  const verdicts = first.explored.verdicts.map((verdict) => ({ ...verdict, verdict: 'unknown' as const }));
+  const explored = { ...first.explored, verdicts, exhaustive: false, stopped: 'time' as const };
+  const model = modelOf([{ ...first, explored, traces: new Map(), races: [], agreement: undefined }], ABOUT);
+  const upload = model.scenarios[0]?.variants[0]?.verdicts.find(({ invariant }) => invariant === 'UPLOAD');
+  expect(upload).toMatchObject({ found: 'unknown', differs: false, judgement: 'the file expects it to be violated' });
+  expect(model.totals).toMatchObject({ surprises: 0, unknown: verdicts.length, holds: 0 });
+});
+
+test('of many surprises the first are told, and the others are folded away', async () => {
+  const surprising = (await checkedVariants()).filter(({ races }) => races.some(({ deaths }) => deaths.length > 0));
+  const html = reportHtml(Array.from({ length: 40 }, () => surprising).flat(), ABOUT);
+  const section = /<section class="surprises"[\s\S]*?<\/section>/.exec(html)?.[0] ?? '';
+  expect(section.match(/<li>/g)).toHaveLength(40);
+  expect(section).toContain('<summary>25 further variants</summary>');
 });

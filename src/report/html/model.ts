@@ -172,7 +172,7 @@ function totalsOf(checked: readonly CheckedVariant[]): Totals {
     holds: number('holds'),
     violated: number('violated'),
     unknown: number('unknown'),
-    surprises: sum(checked.map((each) => surprisesOf(each).length)),
+    surprises: sum(checked.map((each) => new Set(surprisesOf(each).map(({ text }) => text)).size)),
     executions: sum(races.map(({ executions }) => executions)),
     states: sum(checked.map(({ explored }) => explored?.states ?? 0)),
     caught: violable.filter(({ seen }) => seen).length,
@@ -220,7 +220,7 @@ function variantOf(
     settings,
     verdicts: (shown ?? []).map((verdict) => verdictOf(checked, explored as ExploreResult, verdict, sentences)),
     quiet: explored === undefined ? '' : quietOf(explored, quiet),
-    surprises: surprisesOf(checked).map(({ text }) => text),
+    surprises: [...new Set(surprisesOf(checked).map(({ text }) => text))],
     races: races.map(raceOf),
     outcomes: scaled(outcomes, logarithmic),
     logarithmic,
@@ -254,9 +254,12 @@ function verdictOf(
         : `violated in ${plural(counterexample.steps, 'step')} with ${plural(counterexample.preemptions, 'preemption')}`,
     unknown: `not exhaustive: ${stoppedText(result, bounds)}, and no violation was found`,
   } satisfies Record<Found, string>;
+  const wanted = `the file expects it to ${row?.verdict === 'violated' ? 'be violated' : 'hold'}`;
+  // What a bound left open contradicts nothing.
+  const differs = verdict !== 'unknown' && isDifference(judgement);
   const judged = {
     'as expected': 'as expected',
-    differs: `differs: the file expects it to ${row?.verdict === 'violated' ? 'be violated' : 'hold'}`,
+    differs: differs ? `differs: ${wanted}` : wanted,
     'not expected': 'differs: the file does not expect it',
     'nothing expected': '',
   } satisfies Record<typeof judgement, string>;
@@ -266,7 +269,7 @@ function verdictOf(
     found: verdict,
     text: text[verdict],
     judgement: judged[judgement],
-    differs: isDifference(judgement),
+    differs,
     because: row?.because ?? '',
     threads:
       executions === 0 ? 'not raced' : times === 0 ? 'never' : `${plural(times, 'time')} (${share(times, executions)})`,

@@ -130,21 +130,34 @@ function Tile({ name, value, note, style = '' }: TileProps) {
   );
 }
 
+/** More are folded away. */
+const MOST_SURPRISES = 15;
+
 function Surprises({ scenarios }: { readonly scenarios: readonly ScenarioModel[] }) {
-  const rows = scenarios.flatMap(({ name, variants }) =>
-    variants.flatMap((variant) => variant.surprises.map((text) => ({ name, variant, text }))),
+  const all = scenarios.flatMap(({ name, variants }) =>
+    variants.filter(({ surprises }) => surprises.length > 0).map((variant) => ({ name, variant })),
   );
-  if (rows.length === 0) return null;
+  if (all.length === 0) return null;
+  const list = (part: typeof all) => (
+    <ul>
+      {part.map(({ name, variant }) => (
+        <li key={variant.key}>
+          <a href={`#${variant.key}`}>{titleOf(name, variant)}</a> {variant.surprises.join('; ')}
+        </li>
+      ))}
+    </ul>
+  );
+  const more = all.slice(MOST_SURPRISES);
   return (
     <section class="surprises" aria-labelledby="surprises">
       <h2 id="surprises">Surprises</h2>
-      <ul>
-        {rows.map(({ name, variant, text }) => (
-          <li key={`${variant.key} ${text}`}>
-            <a href={`#${variant.key}`}>{titleOf(name, variant)}</a> {text}
-          </li>
-        ))}
-      </ul>
+      {list(all.slice(0, MOST_SURPRISES))}
+      {more.length === 0 ? null : (
+        <details>
+          <summary>{plural(more.length, 'further variant')}</summary>
+          {list(more)}
+        </details>
+      )}
     </section>
   );
 }
