@@ -21,3 +21,4 @@ export {
 } from './parameters.ts';
 export { type Parsed, parseScenario, type Scenario } from './parse.ts';
 export type { CpuProgram, Instruction, LitmusProgram, Variant } from './program.ts';
+export { callsWholeFunctions } from './whole.ts';
