@@ -20,7 +20,7 @@ import { complain, EXIT_FAILED, EXIT_INTERRUPTED } from './exit.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import { checkReportPath, REPORT_OPTION, writeReport } from './report.ts';
-import { openRaces } from './scenarios.ts';
+import { openScenarios } from './scenarios.ts';
 
 interface CheckCommandOptions {
   readonly budget?: number;
@@ -72,7 +72,7 @@ async function check(script: URL, args: readonly string[], options: CheckCommand
   const { budget = USUAL_MS } = options;
   const left = () => budget - (performance.now() - began);
   await checkReportPath(options.report);
-  const scenarios = await openRaces(args);
+  const scenarios = await openScenarios(args);
   const variations = scenarios.flatMap((scenario, n) => {
     const argument = args[n] !== undefined && args[n] !== scenario.name.text ? ` ${args[n]}` : '';
     return variantsOf(scenario).map((each): Variation => ({ ...each, scenario, argument }));

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { didYouMean } from '../litmus/errors.ts';
-import { callsWholeFunctions, parseScenario, type Scenario } from '../litmus/index.ts';
+import { parseScenario, type Scenario } from '../litmus/index.ts';
 import { catalogue } from '../scenarios/index.ts';
 import { InputError } from './exit.ts';
 
@@ -18,20 +18,6 @@ export async function openScenarios(args: readonly string[]): Promise<readonly S
     scenarios.push(entries.find(({ name }) => name === arg)?.scenario ?? (await openFile(arg, entries)));
   }
   return scenarios;
-}
-
-/**
- * Those that threads can race: folios and the swap area are the memory's, and no round brings them back; and who waits inside a whole function waits
- * for ever for a CPU of its own thread. @throws InputError if one is named that they cannot
- */
-export async function openRaces(args: readonly string[]): Promise<readonly Scenario[]> {
-  const scenarios = await openScenarios(args);
-  if (args.length === 0) return scenarios.filter((scenario) => !callsWholeFunctions(scenario));
-  const wrong = scenarios.filter(callsWholeFunctions).map(({ name }) => name.text);
-  if (wrong.length === 0) return scenarios;
-  throw new InputError(
-    wrong.map((name) => `${name} calls whole functions of the core, which threads cannot race yet: explore it`),
-  );
 }
 
 const LOOKS_LIKE_FILE = /[/\\]|\.litmus$/;

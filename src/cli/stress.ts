@@ -19,7 +19,7 @@ import { complain, EXIT_FAILED, EXIT_INTERRUPTED } from './exit.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import { checkReportPath, REPORT_OPTION, writeReport } from './report.ts';
-import { openRaces, sentencesOf } from './scenarios.ts';
+import { openScenarios, sentencesOf } from './scenarios.ts';
 import { combinations, type Setting, usualOf } from './variants.ts';
 
 interface StressCommandOptions {
@@ -87,7 +87,7 @@ the file expects to hold, or died. Violations that the file expects are fine.`;
 async function run(script: URL, args: readonly string[], options: StressCommandOptions): Promise<void> {
   const began = performance.now();
   await checkReportPath(options.report);
-  const scenarios = await openRaces(args);
+  const scenarios = await openScenarios(args);
   const variations = scenarios.flatMap((scenario, n) => {
     const argument = args[n] !== undefined && args[n] !== scenario.name.text ? ` ${args[n]}` : '';
     return variationsOf(scenario, options).map((each): Variation => ({ ...each, scenario, argument }));

@@ -21,4 +21,3 @@ export {
 } from './parameters.ts';
 export { type Parsed, parseScenario, type Scenario } from './parse.ts';
 export type { CpuProgram, Instruction, LitmusProgram, Variant } from './program.ts';
-export { callsWholeFunctions } from './whole.ts';

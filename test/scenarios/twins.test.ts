@@ -4,7 +4,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { OP_CALL } from '../../assembly/litmus/ops_bits.ts';
-import { callsWholeFunctions, compile, expectationsOf, type Scenario, variantsOf } from '../../src/litmus/index.ts';
+import { compile, expectationsOf, type Scenario, variantsOf } from '../../src/litmus/index.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
 
 const TWIN = '-whole';
@@ -38,7 +38,6 @@ describe.each(twins)('$name', ({ spelled, whole }) => {
     const { variant } = variantsOf(whole)[0] ?? { variant: {} };
     const { cpus } = compile(whole, variant);
     expect(cpus.some(({ code }) => code.some(({ op }) => op === OP_CALL))).toBe(true);
-    expect([callsWholeFunctions(whole), callsWholeFunctions(spelled)]).toEqual([true, false]);
   });
 
   test('has the variants of the other', () => {

@@ -17,7 +17,7 @@ import {
   TLB_HINTS_MASK,
 } from '../../assembly/layout.ts';
 import { compileCore } from '../../src/core/compile.ts';
-import { callsWholeFunctions, compile, variantsOf } from '../../src/litmus/index.ts';
+import { compile, variantsOf } from '../../src/litmus/index.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
 import { Arena } from '../../src/stress/arena.ts';
 import { type FromRacer, RacerPool } from '../../src/stress/index.ts';
@@ -76,8 +76,6 @@ function exceptions(arena: Arena): [number, number][] {
 test('the state of every variant of the catalogue', async () => {
   const module = await compileCore('release');
   for (const { name, scenario } of await catalogue()) {
-    // Folios are the memory's: such races are refused (cli/scenarios.ts).
-    if (callsWholeFunctions(scenario)) continue;
     const ids = new Set<string | undefined>();
     for (const { id, variant } of variantsOf(scenario)) {
       if (ids.has(id) || ids.size >= MOST || id === STARVES) continue;
