@@ -43,6 +43,17 @@ describe.each(files)(`%s (sample of seed ${SEED})`, (name) => {
   });
 });
 
+test('a violation whose first schedule the finest machine does not repeat is shown by a shortest one', async () => {
+  const scenario = read('migrate-deferred-flush.litmus');
+  const variant = { flush: 'deferred', mprotect: 'no-flush', upgrade: 'flushes', writer: 'after-return' };
+  const hardware = { machine: 'lazy-wb', invalidation: 'posted', shootdown: 'broadcast' };
+  const result = await explore(compile(scenario, { ...variant, ...hardware, start: 'read-only' }), { shortest: false });
+  expect(violatedBy(result)).toEqual(['COHERENCE', 'NOUAF']);
+  for (const { verdict, counterexample } of result.verdicts) {
+    expect(counterexample !== undefined).toBe(verdict === 'violated');
+  }
+});
+
 async function compare(program: LitmusProgram): Promise<void> {
   const reduced = await explore(program, { shortest: false, maxStates: MOST_STATES });
   if (!reduced.exhaustive) {
