@@ -925,7 +925,6 @@ export const OUTCOME_ROWS = 4096; //    of the table of a racer; a power of two
 export const OUTCOME_HASH = 0; //       u64   0: the row is free
 export const OUTCOME_COUNT = 8; //      u64
 export const OUTCOME_FAILED = 16; //    u32   invariants violated, a bit each
-export const OUTCOME_SAW = 20; //       u32   instance in which it was seen first
 export const OUTCOME_VALUES = 24; //    u64 × ARENA_OBSERVED
 export const FAILED_PENDING = 30; //    bits of OUTCOME_FAILED that no program asserts: a flush is owed,
 export const FAILED_DOUBLE_FREE = 31; // a frame was freed twice

@@ -58,7 +58,6 @@ import {
   OUTCOME_FAILED,
   OUTCOME_HASH,
   OUTCOME_ROWS,
-  OUTCOME_SAW,
   OUTCOME_VALUES,
   PART_BYTES,
   PART_LINES,
@@ -263,7 +262,7 @@ export abstract class Arena {
         Litmus.run(load<u32>(record + ((<usize>cpus) << 2), RECORD_BLOCKS));
         Arena.report(arena, record, cpus);
       }
-      Arena.count(arena, racer, record, instance, Arena.failures(arena, record));
+      Arena.count(arena, racer, record, Arena.failures(arena, record));
       store<u64>(record, 0, RECORD_FAILED);
       if (afterwards) Arena.restore(record, cpus + 1);
       Arena.restore(record, 0);
@@ -284,7 +283,7 @@ export abstract class Arena {
     return failed;
   }
 
-  private static count(arena: usize, racer: usize, record: usize, instance: u32, failed: u32): void {
+  private static count(arena: usize, racer: usize, record: usize, failed: u32): void {
     const observed = load<u32>(arena, ARENA_OBSERVED);
     let hash: u64 = 0xcbf29ce484222325 ^ failed;
     for (let v: u32 = 0; v < observed; ++v) hash = (hash ^ Arena.value(record, v)) * 0x9e3779b97f4a7c15;
@@ -304,7 +303,6 @@ export abstract class Arena {
       }
       if (known != 0) continue;
       store<u32>(row, failed, OUTCOME_FAILED);
-      store<u32>(row, instance, OUTCOME_SAW);
       for (let v: u32 = 0; v < observed; ++v) {
         store<u64>(row + ((<usize>v) << 3), Arena.value(record, v), OUTCOME_VALUES);
       }

@@ -6,7 +6,7 @@ import { wrap } from './layout.ts';
 import { share, surprisesOf } from './stress.ts';
 import { count, plural } from './words.ts';
 
-/** The lines for a scenario: its sentence, then a table. `settings` says how a variant differs from the usual one. */
+/** The lines for a scenario: its sentence, then a table with a row for each variant, and what nobody expects of it. */
 export function* scenarioText(
   scenario: Scenario,
   checked: readonly CheckedVariant[],
