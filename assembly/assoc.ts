@@ -24,8 +24,9 @@
 // would not do: its scan may be past the set already, while the source, a level-2 entry, is still to be dropped.
 //
 // One-map, and atomic.ts: tags are accessed here, not through Shared, because look-up, fill and invalidation are one step each to
-// the scheduler (scenarios.md 1.2): one point, on TLB_SEQUENCE, stands for the whole block. The chaos build has further points
-// inside, where the races are. `Own` has none and takes no locked instruction: for a TLB that no other CPU invalidates (IPIs).
+// the scheduler (scenarios.md 1.2): one point, on TLB_SEQUENCE, stands for the whole block. Only where a visitor writes D back does an
+// invalidation take several steps: whoever goes on in the block after that does so behind a point of its own. The chaos build has further
+// points inside, where the races are. `Own` has none and takes no locked instruction: for a TLB that no other CPU invalidates (IPIs).
 
 import {
   ARRAY_BYTES,
@@ -132,16 +133,21 @@ export abstract class Tag {
   }
 }
 
+/** What an invalidation adds to TLB_SEQUENCE, and the bits of it that count those under way. */
+const STARTED: u64 = 256;
+const IN_PROGRESS: u64 = STARTED - 1;
+
+/** The explore build has a mark in place of the number of those that started, or states would differ by how many there were. */
 export abstract class Sequence {
   /** What `settled` compares, to be taken before the source of a fill is read. */
   @inline
   static begin<S>(block: usize): u64 {
     if (!changetype<S>(0).shared) return 0;
     if (BUILD == BUILD_EXPLORE) {
-      // A mark in place of a number, or states would differ by how many invalidations there were.
       Point.quiet(block + TLB_SEQUENCE, POINT_STORE);
-      store<u64>(block + TLB_SEQUENCE, 0);
-      return 0;
+      const now = load<u64>(block + TLB_SEQUENCE) & IN_PROGRESS;
+      store<u64>(block + TLB_SEQUENCE, now);
+      return now;
     }
     return atomic.load<u64>(block + TLB_SEQUENCE);
   }
@@ -151,23 +157,31 @@ export abstract class Sequence {
   static settled<S>(block: usize, begun: u64): bool {
     if (!changetype<S>(0).shared) return true;
     Windows.widen(block);
-    return (begun & 0xff) == 0 && atomic.load<u64>(block + TLB_SEQUENCE) == begun;
+    return (begun & IN_PROGRESS) == 0 && atomic.load<u64>(block + TLB_SEQUENCE) == begun;
   }
 
   @inline
   static open<S>(block: usize): void {
     if (!changetype<S>(0).shared) return;
     Point.at(block + TLB_SEQUENCE, POINT_UPDATE);
-    if (BUILD == BUILD_EXPLORE) store<u64>(block + TLB_SEQUENCE, 256);
-    else atomic.add<u64>(block + TLB_SEQUENCE, 257);
+    if (BUILD == BUILD_EXPLORE)
+      store<u64>(block + TLB_SEQUENCE, STARTED | ((load<u64>(block + TLB_SEQUENCE) & IN_PROGRESS) + 1));
+    else atomic.add<u64>(block + TLB_SEQUENCE, STARTED + 1);
     Windows.widen(block);
   }
 
+  /** In the step of the last look at the block. */
   @inline
   static close<S>(block: usize): void {
-    if (!changetype<S>(0).shared || BUILD == BUILD_EXPLORE) return;
+    if (!changetype<S>(0).shared) return;
     Windows.widen(block);
     atomic.sub<u64>(block + TLB_SEQUENCE, 1);
+  }
+
+  /** The owner looks within a step that it began elsewhere. */
+  @inline
+  static glance<S>(block: usize): void {
+    if (changetype<S>(0).shared) Point.quiet(block + TLB_SEQUENCE, POINT_LOAD);
   }
 
   /** The scheduling point of a look-up. */
@@ -182,7 +196,7 @@ export abstract class Sequence {
     if (changetype<S>(0).shared) Point.quiet(block + TLB_SEQUENCE, POINT_UPDATE);
   }
 
-  /** The scheduling point of a fill. */
+  /** The scheduling point of a fill, and of an invalidation that goes on. */
   @inline
   static change<S>(block: usize): void {
     if (changetype<S>(0).shared) Point.at(block + TLB_SEQUENCE, POINT_UPDATE);
@@ -290,7 +304,7 @@ export abstract class Assoc {
   }
 
   /**
-   * Drops an entry because it was asked for, if its tag is still `tag`. A visitor that listens hears of translations that went:
+   * Drops an entry because it was asked for, if its tag is still `tag`. A visitor that wants to hear of the translation is told:
    * `dropped(block, tag, result, slot)`.
    */
   @inline
@@ -307,9 +321,11 @@ export abstract class Assoc {
     }
     // Before anybody is told, who may be suspended meanwhile: the owner may fill the entry anew.
     Assoc.wipe(entry);
-    if (changetype<V>(0).listens && load<u32>(array, ARRAY_LEVEL) != 0) {
-      changetype<V>(0).dropped(block, tag, result, <usize>(<u32>tail));
-    }
+    const slot = <usize>(<u32>tail);
+    if (!changetype<V>(0).hears(result, slot) || load<u32>(array, ARRAY_LEVEL) == 0) return;
+    changetype<V>(0).dropped(block, tag, result, slot);
+    // What the caller looks at next may be another's doing meanwhile.
+    Sequence.change<S>(block);
   }
 
   /** Notes a use of `entry`. */

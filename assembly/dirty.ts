@@ -86,12 +86,11 @@ export abstract class Dirty {
 /** `lazy-wb`, told of entries that go: a D that stood only there reaches a PTE that is still present. */
 export class WriteBack {
   @inline
-  get listens(): bool {
-    return true;
+  hears(result: u64, slot: usize): bool {
+    return (result & DIRTY) != 0 && slot != 0;
   }
 
-  dropped(_block: usize, _tag: u64, result: u64, slot: usize): void {
-    if ((result & DIRTY) == 0 || slot == 0) return;
+  dropped(_block: usize, _tag: u64, _result: u64, slot: usize): void {
     const format = changetype<X86_64>(0);
     while (true) {
       const pte = Entry.load<X86_64>(slot);

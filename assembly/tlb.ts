@@ -77,8 +77,9 @@ const MOST_HINTS: u32 = 1024;
 
 /** A visitor of invalidations that hears nothing. Another has the same two methods and, say, writes a lazy dirty bit back. */
 export class Silent {
+  /** Is it to be told that a translation went that says `result`, and came from the PTE at `slot`? */
   @inline
-  get listens(): bool {
+  hears(_result: u64, _slot: usize): bool {
     return false;
   }
 
@@ -505,11 +506,15 @@ export abstract class Tlb {
     return 0;
   }
 
-  /** Tells V of every translation as if it went; it stays. */
-  static tell<V>(tlb: usize): void {
+  /** Tells V of every translation as if it went; it stays. The owner calls. */
+  static tell<S, V>(tlb: usize): void {
+    Sequence.glance<S>(tlb);
     for (let entry = Tlb.next(tlb, 0); entry != 0; entry = Tlb.next(tlb, entry)) {
-      if (load<u32>(Tlb.arrayOf(tlb, entry), ARRAY_LEVEL) == 0) continue;
-      changetype<V>(0).dropped(tlb, Assoc.tag(entry), Tlb.result(entry), Tlb.slot(entry));
+      const result = Tlb.result(entry);
+      const slot = Tlb.slot(entry);
+      if (!changetype<V>(0).hears(result, slot) || load<u32>(Tlb.arrayOf(tlb, entry), ARRAY_LEVEL) == 0) continue;
+      changetype<V>(0).dropped(tlb, Assoc.tag(entry), result, slot);
+      Sequence.look<S>(tlb);
     }
   }
 

@@ -78,7 +78,7 @@ export abstract class Walker {
   static walk<F, S>(cpu: usize, va: u64, access: u32): u64 {
     Count.one(cpu + CPU_WALKS);
     const tlb = <usize>load<u32>(cpu, CPU_TLB);
-    if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) Tlb.tell<WriteBack>(tlb);
+    if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) Tlb.tell<S, WriteBack>(tlb);
     const begun = Tlb.begin<S>(tlb);
     const result = Walker.translate<F, S>(cpu, va, access);
     Walker.remember<S>(cpu, va, begun);
@@ -184,7 +184,7 @@ export abstract class Walker {
     if (choice > evictions) Walker.speculate<S>(cpu, target);
     else if (choice > 0) {
       Count.one(cpu + CPU_EVICTIONS);
-      if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) Tlb.tell<WriteBack>(tlb);
+      if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) Tlb.tell<S, WriteBack>(tlb);
       Tlb.evict<S>(tlb, choice - 1);
     }
   }

@@ -110,8 +110,6 @@ export async function explore(program: LitmusProgram, options: ExploreOptions = 
   return new Explorer(new Machine(program, module), () => new Run(new Machine(program, module, true)), options).run();
 }
 
-class NotRepeated extends Error {}
-
 export class Explorer {
   readonly #machine: Machine;
   readonly #makeRun: () => Run;
@@ -267,23 +265,6 @@ export class Explorer {
     }
   }
 
-  /**
-   * How a violation comes about: by `schedule`, or if that does not do it on the finest machine, by a shortest one. (Known of lazy-wb with posted
-   * broadcasts: a step that writes D back is made of other points there. What no schedule shows is no violation.) Undefined if it is not known.
-   */
-  #shown(run: Run, invariant: number, schedule: readonly Move[], exhaustive: boolean) {
-    try {
-      return { schedule, counterexample: this.#counterexample(run, invariant, schedule) };
-    } catch (error) {
-      if (!(error instanceof NotRepeated) || this.#shortest.has(invariant)) throw error;
-      this.#shorten();
-      // A search that hit its bound does not know.
-      if (!exhaustive && !this.#shortest.has(invariant)) return undefined;
-      const shorter = this.#violated.get(invariant) ?? schedule;
-      return { schedule: shorter, counterexample: this.#counterexample(run, invariant, shorter) };
-    }
-  }
-
   /** Makes the execution of `moves` from the start on the finest machine, where it must violate the invariant too, and cleans it. */
   #counterexample(run: Run, invariant: number, moves: readonly Move[]): Counterexample {
     run.restart();
@@ -308,9 +289,7 @@ export class Explorer {
     }
     for (let c = 0; c < run.cpus; c++) begin(c);
     if (!run.violates(invariant)) {
-      throw new NotRepeated(
-        `internal error: replayed from the start, an execution does not violate invariant ${invariant}`,
-      );
+      throw new Error(`internal error: replayed from the start, an execution does not violate invariant ${invariant}`);
     }
     const schedule = clean(run, invariant, this.#shortest.has(invariant));
     const token = tokenOf(run, invariant);
@@ -347,10 +326,8 @@ export class Explorer {
       if (schedule === undefined || run === undefined) {
         return { invariant, verdict: exhaustive ? 'holds' : 'unknown', ...none };
       }
-      const shown = this.#shown(run, number, schedule, exhaustive);
-      return shown === undefined
-        ? { invariant, verdict: 'unknown', ...none }
-        : { invariant, verdict: 'violated', ...shown };
+      const counterexample = this.#counterexample(run, number, schedule);
+      return { invariant, verdict: 'violated', schedule, counterexample };
     });
     const { condition } = program;
     if (condition?.quantifier === 'exists') {

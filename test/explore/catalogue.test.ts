@@ -43,7 +43,7 @@ describe.each(files)(`%s (sample of seed ${SEED})`, (name) => {
   });
 });
 
-test('a violation whose first schedule the finest machine does not repeat is shown by a shortest one', async () => {
+test('a schedule that is found is repeated, also where an invalidation that writes D back takes several steps', async () => {
   const scenario = read('migrate-deferred-flush.litmus');
   const variant = { flush: 'deferred', mprotect: 'no-flush', upgrade: 'flushes', writer: 'after-return' };
   const hardware = { machine: 'lazy-wb', invalidation: 'posted', shootdown: 'broadcast' };

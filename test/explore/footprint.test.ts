@@ -5,7 +5,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { VM_READ, VM_UFFD_WP, VM_WRITE } from '../../assembly/layout.ts';
+import { HW_EVICT, HW_SPECULATE, VM_READ, VM_UFFD_WP, VM_WRITE } from '../../assembly/layout.ts';
 import { compile, type Instruction, type LitmusProgram, parseScenario, variantsOf } from '../../src/litmus/index.ts';
 import type { LitmusSymbol, World } from '../../src/litmus/program.ts';
 import { watchFootprint } from '../support/footprint.ts';
@@ -43,6 +43,9 @@ describe.each(readdirSync(FOLDER).filter((name) => name.endsWith('.litmus')))('%
     return;
   }
   test.each(SHOOTDOWNS)('%s', async (shootdown) => check(compile(parsed.scenario, { ...variant, shootdown })), 120_000);
+  test('D written back, broadcast', async () => {
+    await check(compile(parsed.scenario, { ...variant, machine: 'lazy-wb', shootdown: 'broadcast' }));
+  });
   test.each(SHOOTDOWNS)('%s, with store buffers', async (shootdown) => {
     await check(compile(parsed.scenario, { ...variant, shootdown, memory: 'tso' }));
   });
@@ -113,6 +116,28 @@ describe.each(SHOOTDOWNS)('programs by hand, %s', (shootdown) => {
             I(ops.OP_FLUSH_LOCAL, { a: 6 }),
             I(ops.OP_FLUSH_RANGE, { c: MM, a: 6, b: 6, immediate: 1n << 63n }),
           ]),
+        ],
+      }),
+    );
+  });
+
+  test('D that stands in several entries is written back when they go, unasked too', async () => {
+    const page = world({}).pages[0] as World['pages'][number];
+    const pages = [page, { ...page, name: 'y', va: 0x8000n }];
+    const touch = [I(ops.OP_SYMBOL, { d: 1, c: VA }), set(2, 5n), I(ops.OP_USER_STORE, { a: 1, b: 2, c: LAST })];
+    await check(
+      makeProgram({
+        world: world({
+          machine: 'lazy-wb',
+          shootdown,
+          pages,
+          entries: pages.map(({ name }) => ({ cpu: 0, page: name, write: true, dirty: true })),
+          hardware: [{ cpu: 0, flags: HW_EVICT | HW_SPECULATE, structures: false, page: 'y' }],
+        }),
+        symbols: SYMBOLS,
+        cpus: [
+          userCpu('P0', touch, [I(ops.OP_GIVE_UP)]),
+          makeCpu('P1', [I(ops.OP_FLUSH_MM, { c: MM, immediate: 0n })]),
         ],
       }),
     );
