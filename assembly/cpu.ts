@@ -152,11 +152,15 @@ export abstract class Cpu {
 
   /** The entries for `va` go, the tables on the way stay. */
   static evict(cpu: usize, va: u64): void {
-    const scope = SCOPE_GLOBAL;
-    if (Cpu.broadcast(cpu)) Tlb.dropAt<Broadcast, Silent>(Cpu.tlb(cpu), va, Cpu.asid(cpu), scope);
-    else if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) {
-      Tlb.dropAt<Own, WriteBack>(Cpu.tlb(cpu), va, Cpu.asid(cpu), scope);
-    } else Tlb.dropAt<Own, Silent>(Cpu.tlb(cpu), va, Cpu.asid(cpu), scope);
+    if (Cpu.broadcast(cpu)) Cpu.drop<Broadcast>(cpu, va);
+    else Cpu.drop<Own>(cpu, va);
+  }
+
+  private static drop<S>(cpu: usize, va: u64): void {
+    const tlb = Cpu.tlb(cpu);
+    const asid = Cpu.asid(cpu);
+    if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) Tlb.dropAt<S, WriteBack>(tlb, va, asid, SCOPE_GLOBAL);
+    else Tlb.dropAt<S, Silent>(tlb, va, asid, SCOPE_GLOBAL);
   }
 
   /**

@@ -262,6 +262,24 @@ describe('ADSET', () => {
       rig.core.leaveUser(scene.cpu);
     }
   });
+
+  test('lazy-wb: an entry that is evicted writes its D back, also of a TLB that others invalidate in', () => {
+    for (const hardware of [0, layout.HW_BROADCAST]) {
+      for (const [machine, want] of [
+        [layout.MACHINE_LAZY_WB, D],
+        [layout.MACHINE_LAZY_LOST, 0n],
+      ] as const) {
+        const scene = dress(rig, { machine });
+        rig.core.setHardware(scene.cpu, hardware, 0n);
+        rig.core.userStore(scene.cpu, VA, 1n);
+        expect((rig.u64[slotOf(scene, VA)] as bigint) & D).toBe(0n);
+        rig.core.evict(scene.cpu, VA);
+        expect(rig.core.tlbCountValid(scene.tlb)).toBe(0);
+        expect((rig.u64[slotOf(scene, VA)] as bigint) & D).toBe(want);
+        rig.core.leaveUser(scene.cpu);
+      }
+    }
+  });
 });
 
 describe('the paging-structure cache', () => {
