@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import {
   decodeToken,
+  mayBeOf,
   programId,
   type Replay,
   replay as replayToken,
@@ -16,6 +17,7 @@ import { diagramText } from '../report/diagramtext.ts';
 import { differenceText } from '../report/difference.ts';
 import { traceJson } from '../report/tracejson.ts';
 import { variantText } from '../report/verdicts.ts';
+import { catalogue } from '../scenarios/index.ts';
 import { outputStyle, outputWidth, writeSvg } from './drawing.ts';
 import { complain, EXIT_FAILED, InputError } from './exit.ts';
 import { Output } from './output.ts';
@@ -46,7 +48,7 @@ from which step on; 2: the text is no token, or one of no scenario that is known
 async function replay(token: string, name: string | undefined, options: ReplayCommandOptions): Promise<void> {
   const content = decodeToken(token);
   if ('malformed' in content) throw new InputError([`${token}: no token: ${content.malformed}`]);
-  const scenarios = await openScenarios(name === undefined ? [] : [name]);
+  const scenarios = name === undefined ? await scenariosOf(content) : await openScenarios([name]);
   const found = variantOf(scenarios, content);
   if (found === undefined) {
     throw new InputError([`${token}: a token of no variant of ${name ?? 'the scenarios of the catalogue'}`]);
@@ -57,6 +59,12 @@ async function replay(token: string, name: string | undefined, options: ReplayCo
   // Both were asked before.
   if (result.kind === 'malformed' || result.kind === 'foreign') throw new InputError([`${token}: ${result.kind}`]);
   await show(scenario, { id, variant }, result, options);
+}
+
+/** Those of the catalogue that the token may be of: hardly more than one, and no other is read. */
+async function scenariosOf(content: TokenContent): Promise<readonly Scenario[]> {
+  const entries = (await catalogue()).filter(({ name }) => mayBeOf(name, content.scenario));
+  return entries.map(({ scenario }) => scenario);
 }
 
 /** The variant of which a token is, of all that there are; of several with its number, the one with its program. */

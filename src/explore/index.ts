@@ -9,7 +9,7 @@ export type { Sampling } from './random.ts';
 export type { Difference, Replay } from './replay.ts';
 export { replay } from './replay.ts';
 export type { MalformedToken, Schedule, Stretch, TokenContent } from './schedule.ts';
-export { decodeToken, programId, scenarioId, variantsWithId } from './schedule.ts';
+export { decodeToken, mayBeOf, programId, scenarioId, variantsWithId } from './schedule.ts';
 export type {
   Change,
   Column,

@@ -4,7 +4,7 @@
 // scenario and variant, and it is strict: it knows whether the program was the same, and of each stretch what kinds of accesses it made
 // to what (`check`). A token that lost or changed a character is told from one that does not fit the program.
 //
-//   "1" base64url( scenario u32, program u24, invariant u8, CPUs u8, stretches, checksum u16 )
+//   "2" base64url( scenario u32, program u24, invariant u8, CPUs u8, stretches, checksum u16 )
 //   stretch: varint of ((points × 2 + has choices) × CPUs + CPU), [varint count, varints: the choices], check u8
 //   numbers of several bytes are little-endian, varints as in LEB128
 
@@ -40,7 +40,7 @@ export interface MalformedToken {
   readonly malformed: string;
 }
 
-const VERSION = '1';
+const VERSION = '2';
 const HEAD_BYTES = 9;
 const CHECKSUM_BYTES = 2;
 /** More than any token has; a larger number is a damaged one. */
@@ -122,11 +122,23 @@ function read(bytes: readonly number[]): TokenContent | undefined {
 /** The values of a scenario's parameters, by name. */
 type Settings = Readonly<Record<string, string>>;
 
-/** A number for a scenario and variant, whatever the program of that variant is. Among very many variants two may have the same. */
+/**
+ * A number for a scenario and variant, whatever the program of that variant is. Its low byte is the name's, so that most scenarios need not be read
+ * to know that a token is not theirs; the rest is of both. Among very many variants two may have the same.
+ */
 export function scenarioId(name: string, variant: Settings): number {
-  const hash = new Hash().text(name);
-  for (const [parameter, value] of inOrder(Object.entries(variant))) hash.text(settingText(parameter, value));
-  return hash.value;
+  let state = mix(SEED, name);
+  for (const [parameter, value] of inOrder(Object.entries(variant))) state = mix(state, settingText(parameter, value));
+  return idOf(name, state);
+}
+
+/** Is a number perhaps that of a variant of the scenario of this name? */
+export function mayBeOf(name: string, id: number): boolean {
+  return (finish(mix(SEED, name)) & 0xff) === (id & 0xff);
+}
+
+function idOf(name: string, state: number): number {
+  return ((finish(state) & ~0xff) | (finish(mix(SEED, name)) & 0xff)) >>> 0;
 }
 
 /** The variants of a scenario with these parameters whose `scenarioId` it is: hardly ever more than one. */
@@ -135,22 +147,28 @@ export function variantsWithId(
   parameters: readonly { readonly name: string; readonly values: readonly string[] }[],
   wanted: number,
 ): readonly Settings[] {
+  if (!mayBeOf(name, wanted)) return [];
   const found: Settings[] = [];
   const ordered = inOrder(
     parameters.map(({ name: parameter, values }): [string, readonly string[]] => [parameter, values]),
   );
-  // Variants that begin alike share the beginning of their hashes.
-  const visit = (depth: number, hash: Hash, settings: Settings) => {
-    const [parameter, values] = ordered[depth] ?? [];
-    if (parameter === undefined || values === undefined) {
-      if (hash.value === wanted) found.push(settings);
+  const texts = ordered.map(([parameter, values]) => values.map((value) => settingText(parameter, value)));
+  const chosen = ordered.map(() => 0);
+  // Variants that begin alike share the beginning of their hashes. There are hundreds of thousands of some scenarios: nothing is made for one.
+  const visit = (depth: number, state: number) => {
+    if (depth === texts.length) {
+      if (((finish(state) ^ wanted) & ~0xff) !== 0) return;
+      found.push(
+        Object.fromEntries(ordered.map(([parameter, values], n) => [parameter, values[chosen[n] as number] as string])),
+      );
       return;
     }
-    for (const value of values) {
-      visit(depth + 1, hash.copy().text(settingText(parameter, value)), { ...settings, [parameter]: value });
+    for (const [n, text] of (texts[depth] as readonly string[]).entries()) {
+      chosen[depth] = n;
+      visit(depth + 1, mix(state, text));
     }
   };
-  visit(0, new Hash().text(name), {});
+  visit(0, mix(SEED, name));
   return found;
 }
 
@@ -172,7 +190,7 @@ export function programId({ world, symbols, cpus, afterwards, invariants, condit
     code: code.map(({ op, d = 0, a = 0, b = 0, c = NO_SYMBOL, immediate = 0n }) => [op, d, a, b, c, immediate]),
   });
   const parts = { world, symbols, cpus: cpus.map(codeOf), afterwards: afterwards && codeOf(afterwards) };
-  return new Hash().text(canonical({ ...parts, invariants, condition })).value & 0xffffff;
+  return finish(mix(SEED, canonical({ ...parts, invariants, condition }))) & 0xffffff;
 }
 
 /** The same text for equal data: keys in order, what is undefined left out. */
@@ -192,39 +210,32 @@ function canonical(data: unknown): string {
 
 /** The check of one stretch, made from its steps. */
 export class Check {
-  readonly #hash = new Hash();
+  #state = SEED;
 
   /** Kind of the point of a step, and what it stands for. */
   add(kind: number, place: object): void {
-    this.#hash.text(`${kind}${canonical(place)}`);
+    this.#state = mix(this.#state, `${kind}${canonical(place)}`);
   }
 
   get byte(): number {
-    return this.#hash.value & 255;
+    return finish(this.#state) & 255;
   }
 }
 
-/** FNV-1a over UTF-16 code units, of 32 bits, stirred at the end (the finaliser of MurmurHash3). */
-class Hash {
-  #state = 0x811c9dc5;
+/** FNV-1a over UTF-16 code units, of 32 bits: a state, to which `mix` adds a text, and which `finish` stirs (the finaliser of MurmurHash3). */
+const SEED = 0x811c9dc5;
 
-  text(text: string): this {
-    for (let n = 0; n < text.length; n++) this.#state = Math.imul(this.#state ^ text.charCodeAt(n), 0x01000193);
-    return this;
-  }
+function mix(state: number, text: string): number {
+  let mixed = state;
+  for (let n = 0; n < text.length; n++) mixed = Math.imul(mixed ^ text.charCodeAt(n), 0x01000193);
+  return mixed;
+}
 
-  copy(): Hash {
-    const copy = new Hash();
-    copy.#state = this.#state;
-    return copy;
-  }
-
-  get value(): number {
-    let h = this.#state;
-    h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
-    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
-    return (h ^ (h >>> 16)) >>> 0;
-  }
+function finish(state: number): number {
+  let h = state;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
 }
 
 // ---- bytes

@@ -208,9 +208,9 @@ describe('complaints', () => {
     [['explore', COUNTER, '--no-rduce'], /^unknown option '--no-rduce' \(Did you mean --no-reduce\?\)$/],
     [['explore', COUNTER, '--svg', 'no/such/folder.svg'], /^--svg no\/such\/folder\.svg: ENOENT/],
     [['replay'], /^missing required argument 'token'$/],
-    [['replay', 'hello'], /^hello: no token: its version is "h", and this program reads version "1"$/],
-    [['replay', '2EO5xqWwQvQ'], /^2EO5xqWwQvQ: no token: its version is "2"/],
-    [['replay', '1EO5xqWwQvQ', COUNTER], /^1EO5xqWwQvQ: no token: it is not complete$/],
+    [['replay', 'hello'], /^hello: no token: its version is "h", and this program reads version "2"$/],
+    [['replay', '1EO5xqWwQvQ'], /^1EO5xqWwQvQ: no token: its version is "1"/],
+    [['replay', '2EO5xqWwQvQ', COUNTER], /^2EO5xqWwQvQ: no token: it is not complete$/],
     [['list', 'x'], /^too many arguments for 'list'/],
   ];
 

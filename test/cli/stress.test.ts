@@ -128,7 +128,7 @@ describe('the report', () => {
     const html = readFileSync(report('the report.html'), 'utf8');
     expect(html).toContain(`pagewalk check counter.litmus --budget 1s --report 'the report.html'`);
     // A token of a scenario that is not in the catalogue needs its file.
-    expect(html).toMatch(/pagewalk replay 1\S+ counter\.litmus</);
+    expect(html).toMatch(/pagewalk replay 2\S+ counter\.litmus</);
     expect(/<h1>(.*?)<\/h1>/.exec(html)?.[1]).toBe('No surprise');
   });
 

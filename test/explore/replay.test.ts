@@ -163,7 +163,7 @@ describe('another program', () => {
   test('a text that is no token is malformed', async () => {
     expect(await replay(program, 'hello')).toEqual({
       kind: 'malformed',
-      why: 'its version is "h", and this program reads version "1"',
+      why: 'its version is "h", and this program reads version "2"',
     });
   });
 

@@ -6,6 +6,7 @@ import {
   Check,
   decodeToken,
   encodeToken,
+  mayBeOf,
   programId,
   scenarioId,
   type TokenContent,
@@ -45,7 +46,7 @@ const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-
 describe('a token', () => {
   property.prop([contents])('says what was put into it', (content) => {
     const token = encodeToken(content);
-    expect(token).toMatch(/^1[\w-]+$/);
+    expect(token).toMatch(/^2[\w-]+$/);
     expect(decodeToken(token)).toEqual(content);
   });
 
@@ -70,10 +71,10 @@ describe('a token', () => {
 
   test.each([
     ['', 'it is empty'],
-    ['1', 'it is not complete'],
-    ['2abc', 'its version is "2", and this program reads version "1"'],
-    ['1ab c', '" " is no letter of a token'],
-    ['1EO5xqWwQvQUDEl5P-hLfExwUprt2', 'its checksum is wrong: a letter was lost or changed'],
+    ['2', 'it is not complete'],
+    ['1abc', 'its version is "1", and this program reads version "2"'],
+    ['2ab c', '" " is no letter of a token'],
+    ['2EO5xqWwQvQUDEl5P-hLfExwUprt2', 'its checksum is wrong: a letter was lost or changed'],
   ])('%j is malformed', (token, malformed) => {
     expect(decodeToken(token)).toEqual({ malformed });
   });
@@ -118,6 +119,16 @@ describe('of which program', () => {
     expect(scenarioId('a', { x: '1' })).not.toBe(scenarioId('b', { x: '1' }));
   });
 });
+
+property.prop([fc.string(), fc.dictionary(fc.string(), fc.string())])(
+  'a number tells by the name alone that it is not of most other scenarios',
+  (name, variant) => {
+    const id = scenarioId(name, variant);
+    expect(mayBeOf(name, id)).toBe(true);
+    const others = Array.from({ length: 256 }, (_, n) => `${name}${n}`);
+    expect(others.filter((other) => mayBeOf(other, id)).length).toBeLessThan(16);
+  },
+);
 
 describe('the variant of a number', () => {
   const parameters = [

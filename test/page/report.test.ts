@@ -193,7 +193,7 @@ test('without JavaScript the tables and the diagrams are there', async () => {
   expect(await variant.locator('.verdicts tbody tr').count()).toBe(1);
   expect(await variant.locator('.outcomes tbody tr').count()).toBe(3);
   expect(await variant.locator('.counterexample').innerText()).toContain('UPLOAD is violated');
-  expect(await variant.locator('.token').innerText()).toMatch(/^pagewalk replay 1\S+ 'a file\.litmus'$/);
+  expect(await variant.locator('.token').innerText()).toMatch(/^pagewalk replay 2\S+ 'a file\.litmus'$/);
   expect(await page.locator('#filter').isVisible()).toBe(false);
   await page.close();
 });

@@ -2,6 +2,8 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { mayBeOf, scenarioId, variantsWithId } from '../../src/explore/index.ts';
+import { parametersOf, variantsOf } from '../../src/litmus/index.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
 
 const files = readdirSync('src/scenarios').filter((name) => name.endsWith('.litmus'));
@@ -24,4 +26,18 @@ test('it begins with A, and goes on by letters', async () => {
   expect(all.slice(0, first.length)).toEqual(first);
   expect(first[0]).toBe('A0');
   expect(first.map((name) => name[0])).toEqual(first.map((name) => name[0]).sort());
+});
+
+test('the number in a token says of which scenario and variant it is, and few scenarios are read for it', async () => {
+  const entries = await catalogue();
+  for (const { name, scenario } of entries) {
+    const candidates = entries.filter((other) => mayBeOf(other.name, scenarioId(name, {})));
+    expect(candidates.map((other) => other.name)).toContain(name);
+    expect(candidates.length).toBeLessThanOrEqual(3);
+    const { variant } = variantsOf(scenario).at(-1) ?? { variant: {} };
+    const found = candidates.flatMap((other) =>
+      variantsWithId(other.name, parametersOf(other.scenario), scenarioId(name, variant)),
+    );
+    expect(found).toEqual([variant]);
+  }
 });
