@@ -3,8 +3,7 @@
 // Guarantees: an access is what hardware does, in steps that those of other CPUs fall between: look up; on a miss walk, set A, fill (walker.ts);
 // for the first store through an entry set D (dirty.ts); load or store the word in the frame that the entry named. Interrupts are
 // taken between accesses only, so an acknowledged invalidation means that no access through the entry is in flight (Intel SDM
-// vol. 3A, 4.10.5). Where others invalidate without asking (HW_BROADCAST), a word of the CPU says from before LOOK until after DATA
-// that an access may be in flight, and they wait for it to change.
+// vol. 3A, 4.10.5). Where others invalidate without asking (HW_BROADCAST), they wait for what is in flight (inflight.ts).
 //
 // A fault drops what the TLB holds for the address (SDM 4.10.4.1), unless the hardware caches what is not present: then a fence has to do that
 // (Cpu.fence). What the fault was stands in the CPU's block until it enters user mode again.
@@ -29,7 +28,6 @@ import {
   CPU_FAULT_VA,
   CPU_FAULTS,
   CPU_HARDWARE,
-  CPU_IN_FLIGHT,
   CPU_MACHINE,
   CPU_MM,
   CPU_PENDING,
@@ -45,7 +43,6 @@ import {
   HW_NEGATIVE,
   HW_SPECULATE,
   MACHINE_LAZY_WB,
-  POINT_UPDATE,
   RESULT_DIRTY,
   RESULT_MAPPED,
   RESULT_NO_EXECUTE,
@@ -56,18 +53,16 @@ import {
   TLB_ACCESSES,
   TLB_HINTS_AT,
   TLB_HINTS_MASK,
-  TLB_SEQUENCE,
 } from "./layout";
 import { Agent } from "./agent";
 import { Assoc, Count, Tag } from "./assoc";
 import { Shared } from "./atomic";
 import { Dirty, WriteBack } from "./dirty";
 import { Frames } from "./frame";
+import { InFlight } from "./inflight";
 import { Interrupts } from "./interrupt";
 import { Mm } from "./mm/mm";
-import { Point } from "./point";
 import { Space } from "./space";
-import { StoreBuffer } from "./storebuffer";
 import { Silent, Tlb } from "./tlb";
 import { AGAIN, Walk } from "./walk";
 import { Walker } from "./walker";
@@ -97,7 +92,7 @@ export abstract class Access {
     const word = Access.reach<F, S>(cpu, va, access);
     if (word == 0) return FAULTED;
     store<u64>(Agent.reply(), Shared.load<u64>(word));
-    Access.complete<S>(cpu);
+    InFlight.complete<S>(cpu);
     return DONE;
   }
 
@@ -105,7 +100,7 @@ export abstract class Access {
     const word = Access.reach<F, S>(cpu, va, ACCESS_WRITE | ACCESS_USER);
     if (word == 0) return FAULTED;
     Shared.store<u64>(word, value);
-    Access.complete<S>(cpu);
+    InFlight.complete<S>(cpu);
     return DONE;
   }
 
@@ -113,7 +108,7 @@ export abstract class Access {
     const word = Access.reach<F, S>(cpu, va, ACCESS_WRITE | ACCESS_USER);
     if (word == 0) return FAULTED;
     store<u64>(Agent.reply(), Shared.exchange<u64>(word, value));
-    Access.complete<S>(cpu);
+    InFlight.complete<S>(cpu);
     return DONE;
   }
 
@@ -159,9 +154,9 @@ export abstract class Access {
     while (true) {
       Interrupts.poll(cpu);
       if ((load<u32>(cpu, CPU_HARDWARE) & (HW_EVICT | HW_SPECULATE)) != 0) Walker.environment<S>(cpu, va);
-      Access.begin<S>(cpu);
+      InFlight.begin<S>(cpu);
       let entry = Tlb.lookUp<S>(tlb, va, asid, fetch);
-      Access.begun<S>();
+      InFlight.begun<S>();
       if (entry == 0) {
         const walked = Walker.walk<F, S>(cpu, va, access);
         if ((walked & MAPPED) == 0) return Access.fault<S>(cpu, va, access, walked, 0);
@@ -207,7 +202,7 @@ export abstract class Access {
     store<u32>(cpu, Walk.faultCode(word), CPU_FAULT_CODE);
     store<u32>(cpu, cached, CPU_FAULT_CACHED);
     if ((load<u32>(cpu, CPU_HARDWARE) & HW_NEGATIVE) == 0) Access.drop<S>(cpu, va);
-    Access.complete<S>(cpu);
+    InFlight.complete<S>(cpu);
     return 0;
   }
 
@@ -217,47 +212,5 @@ export abstract class Access {
     const asid = load<u32>(cpu, CPU_ASID);
     if (load<u32>(cpu, CPU_MACHINE) == MACHINE_LAZY_WB) Tlb.dropFaulted<S, WriteBack>(tlb, va, asid);
     else Tlb.dropFaulted<S, Silent>(tlb, va, asid);
-  }
-
-  // ---- in flight: CPU_IN_FLIGHT counts up, odd from `begin` to `complete`; in the explore build it is 1 or 0, for the past is no state
-
-  /** Before LOOK, with which it is one step to the explorer: a CPU that has not looked yet is not waited for. */
-  @inline
-  static begin<S>(cpu: usize): void {
-    if (!changetype<S>(0).shared) return;
-    const p = cpu + CPU_IN_FLIGHT;
-    if (BUILD == BUILD_EXPLORE) {
-      Point.atOnce(<usize>load<u32>(cpu, CPU_TLB) + TLB_SEQUENCE, POINT_UPDATE);
-      Shared.quietStore<u32>(p, 1);
-    } else if ((load<u32>(p) & 1) == 0) {
-      atomic.store<u32>(p, load<u32>(p) + 1);
-      // The plain loads of LOOK come after this atomic one, which comes after the store.
-      atomic.load<u32>(p);
-    }
-  }
-
-  @inline
-  static begun<S>(): void {
-    if (changetype<S>(0).shared) Point.done();
-  }
-
-  /** After DATA, in its step. */
-  @inline
-  static complete<S>(cpu: usize): void {
-    if (!changetype<S>(0).shared) return;
-    const p = cpu + CPU_IN_FLIGHT;
-    if (BUILD == BUILD_EXPLORE) Shared.quietStore<u32>(p, 0);
-    else if ((load<u32>(p) & 1) != 0) {
-      atomic.store<u32>(p, load<u32>(p) + 1);
-      Shared.wake(p);
-    }
-  }
-
-  /** Waits until no access of `cpu` that began before this call is in flight. */
-  static drain(cpu: usize): void {
-    const p = cpu + CPU_IN_FLIGHT;
-    const seen = Shared.load<u32>(p);
-    if ((seen & 1) != 0) Shared.awaitChange<u32>(p, seen);
-    StoreBuffer.settle(cpu);
   }
 }

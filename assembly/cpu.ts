@@ -37,6 +37,7 @@ import { Shared } from "./atomic";
 import { Control } from "./control";
 import { WriteBack } from "./dirty";
 import { Heap } from "./heap";
+import { InFlight } from "./inflight";
 import { Interrupts } from "./interrupt";
 import { Invalidation } from "./invalidation";
 import { Asids, Pcid } from "./mm/asid";
@@ -132,7 +133,7 @@ export abstract class Cpu {
 
   /** The access that `translate` began is performed: in the step of DATA. */
   static complete(cpu: usize): void {
-    if (Cpu.broadcast(cpu)) Access.complete<Broadcast>(cpu);
+    if (Cpu.broadcast(cpu)) InFlight.complete<Broadcast>(cpu);
   }
 
   // ---- what the hardware does unasked, when the caller says
@@ -141,12 +142,8 @@ export abstract class Cpu {
   static speculate(cpu: usize, va: u64): void {
     const user = Shared.quietLoad<u32>(cpu + CPU_MODE) == MODE_USER;
     if (!user) Cpu.enterUser(cpu);
-    if (Cpu.broadcast(cpu)) {
-      Access.begin<Broadcast>(cpu);
-      Access.begun<Broadcast>();
-      Walker.speculate<Broadcast>(cpu, va);
-      Access.complete<Broadcast>(cpu);
-    } else Walker.speculate<Own>(cpu, va);
+    if (Cpu.broadcast(cpu)) Walker.speculate<Broadcast>(cpu, va);
+    else Walker.speculate<Own>(cpu, va);
     if (!user) Cpu.leaveUser(cpu);
   }
 

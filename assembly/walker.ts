@@ -53,6 +53,7 @@ import { Count, Own, Sequence } from "./assoc";
 import { Shared } from "./atomic";
 import { WriteBack } from "./dirty";
 import { Frames, NO_FRAME } from "./frame";
+import { InFlight } from "./inflight";
 import { Mm } from "./mm/mm";
 import { Point } from "./point";
 import { Entry } from "./pte/entry";
@@ -156,8 +157,11 @@ export abstract class Walker {
     if (mm == 0) return;
     Count.one(cpu + CPU_SPECULATIONS);
     const access: u32 = ACCESS_READ | ACCESS_USER;
+    InFlight.begin<S>(cpu);
+    InFlight.begun<S>();
     if (Space.format(Mm.space(mm)) == FORMAT_X86_64_LA57) Walker.walk<X86_64_LA57, S>(cpu, va, access);
     else Walker.walk<X86_64, S>(cpu, va, access);
+    InFlight.complete<S>(cpu);
   }
 
   /** Between the early acknowledgement of a request and the invalidation: the hardware walker does not stop. */

@@ -2,8 +2,8 @@
 //
 // Guarantees: `post` invalidates in the TLB of every CPU, one after the other in any order; accesses that were translated before may still be in
 // flight when it returns. `complete` waits for those, so after it no CPU makes an access through an entry that was posted before (Arm
-// ARM D8.13, "completion of TLB maintenance instructions"; AMD APM vol. 2, 5.5.3). A CPU says itself that an access may be in
-// flight (access.ts).
+// ARM D8.13, "completion of TLB maintenance instructions"; AMD APM vol. 2, 5.5.3). A CPU says itself that an access or a walk
+// may be in flight (inflight.ts).
 //
 //   who flushes                            the CPU
 //   -----------                            -------
@@ -18,8 +18,8 @@
 // the invalidation, not with its completion (__flush_tlb_page_nosync(), __flush_tlb_range_nosync(), arch/arm64/include/asm/tlbflush.h).
 
 import { REQUEST_ALL, SCOPE_GLOBAL, SCOPE_WAY, SHOOT_POSTED } from "../layout";
-import { Access } from "../access";
 import { Cpu } from "../cpu";
+import { InFlight } from "../inflight";
 import { Invalidation } from "../invalidation";
 import { Asids } from "../mm/asid";
 import { Notifiers } from "../mm/notifier";
@@ -58,7 +58,7 @@ export abstract class Broadcasts {
   static complete(self: usize): void {
     for (let left = Broadcasts.listeners(); left != 0; left &= left - 1) {
       const cpu = Cpu.at(<u32>ctz(left));
-      if (cpu != self) Access.drain(cpu);
+      if (cpu != self) InFlight.drain(cpu);
     }
   }
 

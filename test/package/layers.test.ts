@@ -36,6 +36,7 @@ const ASSEMBLY = [
   'dirty',
   'invalidation',
   'storebuffer',
+  'inflight',
   'walker',
   'interrupt',
   'access',
