@@ -30,6 +30,8 @@ import {
 const RANGE_BYTES: usize = 16;
 const RANGE_SHIFT: usize = 4;
 const LAST: usize = 8;
+/** Larger than any. */
+const NO_GAP: u64 = 0xffffffffffffffff;
 
 export abstract class Tracker {
   /** An empty tracker in a block of TRACK_RANGES + 16 × (`limit` + 1) bytes, `limit` at least 1. `ceiling` 0 knows no ceiling. */
@@ -74,23 +76,23 @@ export abstract class Tracker {
       if (last > load<u64>(top, LAST)) store<u64>(top, last, LAST);
       return;
     }
-    Tracker.insert(tracker, first, last);
+    const from = Tracker.reaching(ranges, count, load<u64>(top, LAST), first);
+    if (from <= top && first >= load<u64>(from) && last <= load<u64>(from, LAST)) return;
+    Tracker.insert(tracker, from, first, last);
   }
 
   /** Adds the pages of 2^`strideShift` bytes whose numbers stand at `vpns` as doubles, one after the other. */
   static addPages(tracker: usize, vpns: usize, count: u32, strideShift: u32): void {
     const low = ((<u64>1) << strideShift) - 1;
     const end = vpns + ((<usize>count) << 3);
+    if (count == 0) return;
     if (load<u32>(tracker, TRACK_POLICY) == TRACK_EXACT) {
-      let at = vpns;
-      while (at < end) {
-        const first = Tracker.address(load<f64>(at));
-        Tracker.add(tracker, first, first | low, strideShift);
-        at = Tracker.extend(tracker, at + 8, end, low);
-      }
+      const page = Tracker.address(load<f64>(vpns));
+      Tracker.add(tracker, page, page | low, strideShift);
+      Tracker.addEach(tracker, vpns + 8, end, low);
+      store<u32>(tracker, load<u32>(tracker, TRACK_ADDS) + count - 1, TRACK_ADDS);
       return;
     }
-    if (count == 0) return;
     // The span of all of them is one range. Page numbers are compared as the doubles that they are.
     let low2 = v128.load_splat<f64>(vpns);
     let high2 = low2;
@@ -142,78 +144,134 @@ export abstract class Tracker {
     return sum;
   }
 
-  /** Pages of a list that carry on the highest range, or lie in it, from `at` on. Returns where one does not. */
-  @inline
-  private static extend(tracker: usize, at: usize, end: usize, low: u64): usize {
-    const top = tracker + TRACK_RANGES + <usize>(load<u32>(tracker, TRACK_COUNT) - 1) * RANGE_BYTES;
-    const first = load<u64>(top);
-    let last = load<u64>(top, LAST);
-    let next = at;
-    for (; next < end; next += 8) {
-      const page = Tracker.address(load<f64>(next));
-      if (page < first || page - 1 > last) break;
-      last = max(last, page | low);
+  /** Pages of a list, one after the other, with the exact policy: most carry on the highest range or lie in it, or lie in another. */
+  private static addEach(tracker: usize, vpns: usize, end: usize, low: u64): void {
+    const ranges = tracker + TRACK_RANGES;
+    let at = vpns;
+    while (at < end) {
+      const count = load<u32>(tracker, TRACK_COUNT);
+      const top = ranges + ((<usize>(count - 1)) << RANGE_SHIFT);
+      const lowest = load<u64>(top);
+      const known = load<u64>(top, LAST);
+      let highest = known;
+      for (; at < end; at += 8) {
+        const first = Tracker.address(load<f64>(at));
+        const last = first | low;
+        if (first >= lowest && first - 1 <= highest) {
+          highest = max(highest, last);
+          continue;
+        }
+        if (highest != known) break;
+        const from = Tracker.reaching(ranges, count, highest, first);
+        if (from <= top && first >= load<u64>(from) && last <= load<u64>(from, LAST)) continue;
+        Tracker.insert(tracker, from, first, last);
+        at += 8;
+        break;
+      }
+      if (highest != known) v128.store(top, Tracker.range(lowest, highest));
     }
-    store<u64>(top, last, LAST);
-    store<u32>(tracker, load<u32>(tracker, TRACK_ADDS) + <u32>((next - at) >> 3), TRACK_ADDS);
-    return next;
   }
 
-  /** The general case of `add` with the exact policy: merge with what it touches, or put it in between. */
-  private static insert(tracker: usize, first: u64, last: u64): void {
-    const ranges = tracker + TRACK_RANGES;
-    const count = load<u32>(tracker, TRACK_COUNT);
-    const end = ranges + <usize>count * RANGE_BYTES;
-    // The bytes before and after it, or its own at the ends of the address space: what reaches neither does not touch it.
+  /** As it lies in memory. What is loaded as a vector is stored as one: a processor does not forward two halves. */
+  @inline
+  private static range(first: u64, last: u64): v128 {
+    return i64x2.replace_lane(i64x2.splat(first), 1, last);
+  }
+
+  /**
+   * The first of `count` ranges, the last of which ends at `highest`, that ends at `first` or the byte before, or above; the end if none does. By halves, and the last few all at
+   * once: a branch on what is compared would be foretold wrongly each other time. Vectors compare signed numbers, so not across the halves
+   * of the address space.
+   */
+  @inline
+  private static reaching(ranges: usize, count: u32, highest: u64, first: u64): usize {
     const before = first == 0 ? 0 : first - 1;
-    const after = last == ~(<u64>0) ? last : last + 1;
-    // [from, to): the ranges that overlap it or touch it. The first of them is looked for by halves, without a branch that depends on
-    // what is compared.
+    const few: u32 = <i64>(before | highest) < 0 ? 0 : 16;
     let from = ranges;
-    for (let n = count; n > 0; ) {
+    let n = count;
+    while (n > few) {
       const half = (n + 1) >> 1;
       const middle = from + ((<usize>half) << RANGE_SHIFT);
       from = select<usize>(middle, from, load<u64>(middle - RANGE_BYTES, LAST) < before);
       n -= half;
     }
+    const bound = i64x2.splat(before);
+    const last = from + ((<usize>n) << RANGE_SHIFT);
+    let less = i64x2.splat(0);
+    let at = from;
+    for (; at + 4 * RANGE_BYTES <= last; at += 4 * RANGE_BYTES) {
+      const a = i64x2.lt_s(Tracker.lasts(at), bound);
+      less = i64x2.add(less, i64x2.add(a, i64x2.lt_s(Tracker.lasts(at + 2 * RANGE_BYTES), bound)));
+    }
+    let sum = i64x2.extract_lane(less, 0) + i64x2.extract_lane(less, 1);
+    for (; at < last; at += RANGE_BYTES) sum -= i64(load<u64>(at, LAST) < before);
+    return from - ((<usize>sum) << RANGE_SHIFT);
+  }
+
+  /** The last bytes of two ranges. */
+  @inline
+  private static lasts(ranges: usize): v128 {
+    return v128.shuffle<i64>(v128.load(ranges), v128.load(ranges, RANGE_BYTES), 1, 3);
+  }
+
+  /** The general case of `add` with the exact policy: merge with what it touches from `from` on, which is the first to reach it, or put it there. */
+  private static insert(tracker: usize, from: usize, first: u64, last: u64): void {
+    const count = load<u32>(tracker, TRACK_COUNT);
+    const end = tracker + TRACK_RANGES + ((<usize>count) << RANGE_SHIFT);
+    // The byte after it, or its own at the end of the address space.
+    const after = last == ~(<u64>0) ? last : last + 1;
     // What stands at `end` may be read: the block has room for one range more.
-    if (u32(from < end) & u32(first >= load<u64>(from)) & u32(last <= load<u64>(from, LAST))) return;
     let to = from;
     while (u32(to < end) & u32(load<u64>(to) <= after)) to += RANGE_BYTES;
     if (to > from) {
       const reach = load<u64>(to - RANGE_BYTES, LAST);
-      store<u64>(from, min(first, load<u64>(from)));
-      store<u64>(from, max(last, reach), LAST);
-      if (to > from + RANGE_BYTES) Tracker.close(from + RANGE_BYTES, to, end);
-      store<u32>(tracker, count + 1 - <u32>((to - from) / RANGE_BYTES), TRACK_COUNT);
+      v128.store(from, Tracker.range(min(first, load<u64>(from)), max(last, reach)));
+      for (let at = to; at < end; at += RANGE_BYTES) v128.store(from + RANGE_BYTES + (at - to), v128.load(at));
+      store<u32>(tracker, count + 1 - <u32>((to - from) >> RANGE_SHIFT), TRACK_COUNT);
+    } else if (count == load<u32>(tracker, TRACK_LIMIT)) {
+      Tracker.squeeze(tracker, from, first, last);
+    } else {
+      for (let at = end; at > from; at -= RANGE_BYTES) v128.store(at, v128.load(at - RANGE_BYTES));
+      v128.store(from, Tracker.range(first, last));
+      store<u32>(tracker, count + 1, TRACK_COUNT);
+    }
+  }
+
+  /**
+   * Puts a range that touches none at `from` in a full list: the two neighbours with the smallest gap become one, the lowest such pair, the new
+   * range being a neighbour of two or of one. Only what stands between the pair and `from` moves.
+   */
+  private static squeeze(tracker: usize, from: usize, first: u64, last: u64): void {
+    const ranges = tracker + TRACK_RANGES;
+    const highest = ranges + ((<usize>(load<u32>(tracker, TRACK_COUNT) - 1)) << RANGE_SHIFT);
+    const below = from - RANGE_BYTES;
+    let smallest = NO_GAP;
+    let best: usize = 0;
+    for (let range = ranges; range < highest; range += RANGE_BYTES) {
+      // The gap that the new range parts in two is none.
+      const gap = (load<u64>(range, RANGE_BYTES) - load<u64>(range, LAST)) | (0 - u64(range == below));
+      if (gap >= smallest) continue;
+      smallest = gap;
+      best = range;
+    }
+    const gapBelow = from > ranges ? first - load<u64>(below, LAST) : NO_GAP;
+    const gapAbove = from <= highest ? load<u64>(from) - last : NO_GAP;
+    const own = min(gapBelow, gapAbove);
+    if (own < smallest || (own == smallest && best >= from)) {
+      if (gapBelow == own) v128.store(below, Tracker.range(load<u64>(below), last));
+      else v128.store(from, Tracker.range(first, load<u64>(from, LAST)));
       return;
     }
-    for (let at = end; at > from; at -= RANGE_BYTES) v128.store(at, v128.load(at - RANGE_BYTES));
-    store<u64>(from, first);
-    store<u64>(from, last, LAST);
-    store<u32>(tracker, count + 1, TRACK_COUNT);
-    if (count == load<u32>(tracker, TRACK_LIMIT)) Tracker.mergeClosest(tracker);
-  }
-
-  /** Merges the two neighbours with the smallest gap, the lowest such pair. */
-  private static mergeClosest(tracker: usize): void {
-    const count = load<u32>(tracker, TRACK_COUNT);
-    const highest = tracker + TRACK_RANGES + <usize>(count - 1) * RANGE_BYTES;
-    let best: usize = 0;
-    let smallest: u64 = ~(<u64>0);
-    for (let range = tracker + TRACK_RANGES; range < highest; range += RANGE_BYTES) {
-      const gap = load<u64>(range, RANGE_BYTES) - load<u64>(range, LAST);
-      best = gap < smallest ? range : best;
-      smallest = min(gap, smallest);
+    const pair = Tracker.range(load<u64>(best), load<u64>(best, RANGE_BYTES + LAST));
+    const added = Tracker.range(first, last);
+    if (best < from) {
+      v128.store(best, pair);
+      for (let at = best + RANGE_BYTES; at < below; at += RANGE_BYTES) v128.store(at, v128.load(at, RANGE_BYTES));
+      v128.store(below, added);
+    } else {
+      for (let at = best; at > from; at -= RANGE_BYTES) v128.store(at, v128.load(at - RANGE_BYTES));
+      v128.store(best, pair, RANGE_BYTES);
+      v128.store(from, added);
     }
-    store<u64>(best, load<u64>(best, RANGE_BYTES + LAST), LAST);
-    Tracker.close(best + RANGE_BYTES, best + 2 * RANGE_BYTES, highest + RANGE_BYTES);
-    store<u32>(tracker, count - 1, TRACK_COUNT);
-  }
-
-  /** Moves the ranges [from, end) down to `to`. A loop of its own: memory.copy leaves V8's code, which costs more than a few ranges. */
-  @inline
-  private static close(to: usize, from: usize, end: usize): void {
-    for (let at = from; at < end; at += RANGE_BYTES) v128.store(to + (at - from), v128.load(at));
   }
 }

@@ -49,14 +49,22 @@ function runsOf(pages: ReadonlySet<number>): PageRun[] {
   return runs;
 }
 
+/** Runs that overlap or touch as one. */
+function joined(runs: readonly PageRun[]): PageRun[] {
+  const result: PageRun[] = [];
+  for (const { first, last } of runs.toSorted((a, b) => a.first - b.first)) {
+    const run = result.at(-1);
+    if (run !== undefined && first <= run.last + 1) run.last = Math.max(run.last, last);
+    else result.push({ first, last });
+  }
+  return result;
+}
+
 /** The rule, said plainly: join what touches; while there are too many, join the lowest of the closest neighbours. */
 function ruled(adds: readonly { at: number; pages: number }[], limit: number): PageRun[] {
   let runs: PageRun[] = [];
   for (const { at, pages } of adds) {
-    const covered = new Set<number>();
-    for (const run of runs) for (let n = run.first; n <= run.last; n++) covered.add(n);
-    for (let n = 0; n < pages; n++) covered.add(at + n);
-    runs = runsOf(covered);
+    if (pages > 0) runs = joined([...runs, { first: at, last: at + pages - 1 }]);
     while (runs.length > limit) {
       const gaps = runs.slice(1).map((run, n) => run.first - (runs[n] as PageRun).last);
       const n = gaps.indexOf(Math.min(...gaps));
@@ -194,6 +202,35 @@ test('a list of pages comes to the same as its pages one by one, under every pol
     { numRuns: 300 },
   );
   rig.core.heapFree(list);
+});
+
+test('an exact list knows its place in both halves of the address space, among few ranges and many', () => {
+  const LIMIT = 80;
+  const long = rig.core.heapAllocate(layout.TRACK_RANGES + 16 * (LIMIT + 1)) >>> 0;
+  const list = rig.core.heapAllocate(8 * 200) >>> 0;
+  const half = fc.constantFrom(0, 2 ** 51 - 200, 2 ** 51, LAST_PAGE - 400);
+  const page = fc.tuple(half, fc.nat({ max: 400 })).map(([from, n]) => from + n);
+  const own = tracker;
+  tracker = long;
+  fc.assert(
+    fc.property(fc.array(page, { maxLength: 200, size: 'max' }), fc.integer({ min: 1, max: LIMIT }), (vpns, limit) => {
+      const ruling = ruled(
+        vpns.map((at) => ({ at, pages: 1 })),
+        limit,
+      );
+      start(layout.TRACK_EXACT, limit);
+      for (const vpn of vpns) add(vpn);
+      expect(ranges()).toEqual(ruling);
+      start(layout.TRACK_EXACT, limit);
+      new Float64Array(rig.memory.buffer, list, vpns.length).set(vpns);
+      rig.core.trackPages(tracker, list, vpns.length, 12);
+      expect(ranges()).toEqual(ruling);
+    }),
+    { numRuns: 200 },
+  );
+  tracker = own;
+  rig.core.heapFree(list);
+  rig.core.heapFree(long);
 });
 
 test('the last page and page 0 do not touch, whichever comes first', () => {
