@@ -199,9 +199,13 @@ export abstract class Tracker {
     const last = from + ((<usize>n) << RANGE_SHIFT);
     let less = i64x2.splat(0);
     let at = from;
-    for (; at + 4 * RANGE_BYTES <= last; at += 4 * RANGE_BYTES) {
-      const a = i64x2.lt_s(Tracker.lasts(at), bound);
-      less = i64x2.add(less, i64x2.add(a, i64x2.lt_s(Tracker.lasts(at + 2 * RANGE_BYTES), bound)));
+    for (; at + 8 * RANGE_BYTES <= last; at += 8 * RANGE_BYTES) {
+      const a = i64x2.add(i64x2.lt_s(Tracker.lasts(at), bound), i64x2.lt_s(Tracker.lasts(at + 2 * RANGE_BYTES), bound));
+      const b = i64x2.add(
+        i64x2.lt_s(Tracker.lasts(at + 4 * RANGE_BYTES), bound),
+        i64x2.lt_s(Tracker.lasts(at + 6 * RANGE_BYTES), bound),
+      );
+      less = i64x2.add(less, i64x2.add(a, b));
     }
     let sum = i64x2.extract_lane(less, 0) + i64x2.extract_lane(less, 1);
     for (; at < last; at += RANGE_BYTES) sum -= i64(load<u64>(at, LAST) < before);
