@@ -452,6 +452,12 @@ export class X86Tables<Depth> {
     return P | RW | A | D;
   }
 
+  /** A leaf with all of these is settled, whatever the regime. */
+  @inline
+  get settledAlways(): u64 {
+    return P | A | D;
+  }
+
   // ---- entries to be made
 
   /** An entry that refers to a table: all rights, so that the leaf decides. */

@@ -20,6 +20,7 @@ import {
   TRACK_POLICY,
 } from "../layout";
 import { Tracker } from "../flush/track";
+import { Lanes } from "./lanes";
 
 const ALL: u64 = 0xffffffffffffffff;
 const WORDS: u32 = 8;
@@ -33,11 +34,11 @@ export abstract class Hits {
 
   /**
    * Takes in SCAN_HITS of the table whose first entry maps `va`; all bits outside the range are clear, and `whole` says that the table is
-   * all inside. False if none is set.
+   * all inside. Returns how many are set.
    */
-  static table<V>(scan: usize, va: u64, whole: bool): bool {
-    const words = Hits.wordsWithHits(scan + SCAN_HITS);
-    if (words == 0) return false;
+  static table<V>(scan: usize, va: u64, whole: bool): u32 {
+    const words = Lanes.words(scan + SCAN_HITS);
+    if (words == 0) return 0;
     const low: u32 = ctz(words) >> 1;
     const high: u32 = (31 - clz(words)) >> 1;
     const first = (low << 6) + <u32>ctz(Hits.word(scan, low));
@@ -66,12 +67,12 @@ export abstract class Hits {
     const lastByte = va + ((<u64>last) << FRAME_SHIFT) + ((1 << FRAME_SHIFT) - 1);
     Hits.count(scan, count, firstByte, lastByte);
     if (bitmap != 0) Hits.widen(scan, base + first, base + last + 1);
-    if (tracker == 0) return true;
+    if (tracker == 0) return <u32>count;
     if (load<u32>(tracker, TRACK_POLICY) != TRACK_EXACT) Tracker.add(tracker, firstByte, lastByte, FRAME_SHIFT);
     else
       for (let n = low; n <= high; ++n)
         Hits.trackRuns(tracker, va + ((<u64>n) << (6 + FRAME_SHIFT)), Hits.word(scan, n));
-    return true;
+    return <u32>count;
   }
 
   /** Takes in one entry above level 0, of which [first, last] is the part in the range. */
@@ -89,19 +90,6 @@ export abstract class Hits {
       const at = bitmap + ((<usize>word) << 3);
       store<u64>(at, load<u64>(at) | bits);
     }
-  }
-
-  /** Two bits for each of the eight words: is it not 0? */
-  @inline
-  private static wordsWithHits(words: usize): u32 {
-    const zero = i64x2.splat(0);
-    const w0 = i64x2.ne(v128.load(words), zero);
-    const w1 = i64x2.ne(v128.load(words, 16), zero);
-    const w2 = i64x2.ne(v128.load(words, 32), zero);
-    const w3 = i64x2.ne(v128.load(words, 48), zero);
-    const low = i16x8.narrow_i32x4_s(w0, w1);
-    const high = i16x8.narrow_i32x4_s(w2, w3);
-    return <u32>i8x16.bitmask(i8x16.narrow_i16x8_s(low, high));
   }
 
   @inline

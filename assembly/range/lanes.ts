@@ -14,15 +14,17 @@ import { Change } from "./change";
 const ALL: u64 = 0xffffffffffffffff;
 /** Bytes of the words in which a table's hits are noted. */
 const HITS_BYTES = 64;
+/** So many hits of a table are few. */
+const SPARSE = 32;
 
 export abstract class Lanes {
-  /** Is there no entry in the table at `page` that the operation might hit? */
+  /** Is there no entry in the tables of [page, end) that the operation might hit? */
   @inline
-  static none<F, V>(page: usize): bool {
+  static none<F, V>(page: usize, end: usize): bool {
     const mask = i64x2.splat(changetype<V>(0).mask<F>());
     let x = i64x2.splat(0);
     let y = i64x2.splat(0);
-    for (let at = page; at < page + 4096; at += 128) {
+    for (let at = page; at < end; at += 128) {
       if (changetype<V>(0).inverted) {
         x = v128.or(x, v128.not(v128.and(Lanes.all8(at), Lanes.all8(at + 64))));
       } else {
@@ -54,32 +56,110 @@ export abstract class Lanes {
     Lanes.clip(hits, from, to);
   }
 
+  /** Are all entries of the table at `page` present, each with the lowest bit of the mask? */
+  @inline
+  static all<F, V>(page: usize): bool {
+    let x = i64x2.splat(ALL);
+    let y = i64x2.splat(ALL);
+    for (let at = page; at < page + 4096; at += 128) {
+      x = v128.and(x, Lanes.all8(at));
+      y = v128.and(y, Lanes.all8(at + 64));
+    }
+    return !v128.any_true(v128.andnot(i64x2.splat(Lanes.certain<F, V>()), v128.and(x, y)));
+  }
+
+  /** An entry with these bits is hit. */
+  @inline
+  private static certain<F, V>(): u64 {
+    const mask = changetype<V>(0).mask<F>();
+    const present = changetype<F>(0).presentMask;
+    return (mask & -mask) | (present & -present);
+  }
+
+  /** Does the operation to all entries, each of which is hit, by an atomic each. */
+  static replaceAll<F, V>(page: usize, hits: usize): void {
+    const visitor = changetype<V>(0);
+    Lanes.fill(hits, ALL);
+    for (let slot = page; slot < page + 4096; slot += 8) {
+      if (visitor.clears<F>() != 0) Shared.and<u64>(slot, ~visitor.clears<F>());
+      else Change.replace<F, V>(slot, load<u64>(slot));
+    }
+  }
+
   /** Does the operation to entries [from, to], each by one atomic, and notes which were hit. */
   static replace<F, V>(page: usize, hits: usize, from: u32, to: u32): void {
-    const visitor = changetype<V>(0);
-    const mask = i64x2.splat(visitor.mask<F>());
+    const mask = i64x2.splat(changetype<V>(0).mask<F>());
+    for (let at = hits, entries = page; at < hits + HITS_BYTES; at += 4, entries += 256) {
+      store<u32>(at, ~Lanes.lack32(entries, mask));
+    }
+    Lanes.clip(hits, from, to);
+    const words = Lanes.words(hits);
+    let count: i64 = 0;
+    for (let word = hits; word < hits + HITS_BYTES; word += 8) count += popcnt(load<u64>(word));
+    if (count <= SPARSE) Lanes.replaceFew<F, V>(page, hits, words, count);
+    else Lanes.replaceMany<F, V>(page, hits);
+  }
+
+  /**
+   * One loop over the `count` entries of all words, of which `words` says which are not 0: how many a word has, which few words of few hits foretell
+   * wrongly, is no branch here.
+   */
+  @inline
+  private static replaceFew<F, V>(page: usize, hits: usize, words: u32, count: i64): void {
+    let rest = words;
+    let n = <usize>ctz(rest) >> 1;
+    let left = load<u64>(hits + (n << 3));
+    for (let more = count; more > 0; --more) {
+      const slot = page + (n << 9) + ((<usize>ctz(left)) << 3);
+      const entry = load<u64>(slot);
+      if ((entry & changetype<F>(0).presentMask) == 0) Lanes.unnote(hits + (n << 3), left);
+      else if (changetype<V>(0).clears<F>() != 0) Shared.and<u64>(slot, ~changetype<V>(0).clears<F>());
+      else Change.replace<F, V>(slot, entry);
+      left &= left - 1;
+      const done = u32(left == 0);
+      rest &= rest - done;
+      n = (<usize>ctz(rest) >> 1) & 7;
+      left |= load<u64>(hits + (n << 3)) & (0 - <u64>done);
+    }
+  }
+
+  @inline
+  private static replaceMany<F, V>(page: usize, hits: usize): void {
     let block = page;
-    // 128 entries a turn: while their atomics are done, the next lines come in.
-    for (let pair = hits; pair < hits + HITS_BYTES; pair += 16) {
-      for (let at = pair, entries = block; at < pair + 16; at += 4, entries += 256) {
-        store<u32>(at, ~Lanes.lack32(entries, mask));
-      }
-      if (from != 0 || to != 511) Lanes.clipWords(pair, pair + 16, <i32>((pair - hits) << 3), from, to);
-      for (let word = pair; word < pair + 16; word += 8, block += 512) {
-        let left = load<u64>(word);
-        // The vectors saw a bit of the mask, and nobody clears it: hit if present.
-        if (visitor.clears<F>() != 0 && left == ALL && Lanes.present<F>(block)) {
-          for (; left != 0; left &= left - 1) Shared.and<u64>(block + ((<usize>ctz(left)) << 3), ~visitor.clears<F>());
-        }
-        for (; left != 0; left &= left - 1) {
-          const slot = block + ((<usize>ctz(left)) << 3);
-          const entry = load<u64>(slot);
-          if ((entry & changetype<F>(0).presentMask) == 0) store<u64>(word, load<u64>(word) & ~(left & -left));
-          else if (visitor.clears<F>() != 0) Shared.and<u64>(slot, ~visitor.clears<F>());
-          else Change.replace<F, V>(slot, entry);
-        }
+    for (let word = hits; word < hits + HITS_BYTES; word += 8, block += 512) {
+      for (let left = load<u64>(word); left != 0; left &= left - 1) {
+        const slot = block + ((<usize>ctz(left)) << 3);
+        const entry = load<u64>(slot);
+        if ((entry & changetype<F>(0).presentMask) == 0) Lanes.unnote(word, left);
+        else if (changetype<V>(0).clears<F>() != 0) Shared.and<u64>(slot, ~changetype<V>(0).clears<F>());
+        else Change.replace<F, V>(slot, entry);
       }
     }
+  }
+
+  /** The lowest entry of `left` was not hit. */
+  @inline
+  private static unnote(word: usize, left: u64): void {
+    store<u64>(word, load<u64>(word) & ~(left & -left));
+  }
+
+  /** Not by memory.fill, for which V8 leaves its code. */
+  @inline
+  private static fill(hits: usize, bits: u64): void {
+    for (let at = hits; at < hits + HITS_BYTES; at += 16) v128.store(at, i64x2.splat(bits));
+  }
+
+  /** Which of the eight words are not 0: every second bit. */
+  @inline
+  static words(hits: usize): u32 {
+    const zero = i64x2.splat(0);
+    const w0 = i64x2.ne(v128.load(hits), zero);
+    const w1 = i64x2.ne(v128.load(hits, 16), zero);
+    const w2 = i64x2.ne(v128.load(hits, 32), zero);
+    const w3 = i64x2.ne(v128.load(hits, 48), zero);
+    const low = i16x8.narrow_i32x4_s(w0, w1);
+    const high = i16x8.narrow_i32x4_s(w2, w3);
+    return <u32>i8x16.bitmask(i8x16.narrow_i16x8_s(low, high)) & 0x5555;
   }
 
   /** The same in the manner that `flags` ask for: 16 entries by vector stores where all are hit, settled and alike. */
@@ -89,10 +169,11 @@ export abstract class Lanes {
     // Whole groups of 16.
     const wholeFrom = (from + 15) & ~15;
     const wholeEnd = (to + 1) & ~15;
-    memory.fill(hits, 0, HITS_BYTES);
+    Lanes.fill(hits, 0);
     for (let first = from & ~15; first <= to; first += 16) {
       if (settling && first >= wholeFrom && first < wholeEnd) {
-        first = Lanes.settled<F, V>(page, hits, first, wholeEnd, regime);
+        if (changetype<V>(0).clears<F>() != 0) first = Lanes.clearSettled<F, V>(page, hits, first, wholeEnd);
+        else first = Lanes.settled<F, V>(page, hits, first, wholeEnd, regime);
         if (first > to) break;
       }
       const word = hits + (<usize>first >> 3);
@@ -108,6 +189,39 @@ export abstract class Lanes {
       }
       store<u16>(word, <u16>noted);
     }
+  }
+
+  /** Entries from `first` up to `end`, 16 at a time, as long as all of them are hit and settled: bits are cleared. Returns the first that it left. */
+  @inline
+  private static clearSettled<F, V>(page: usize, hits: usize, first: u32, end: u32): u32 {
+    const need = i64x2.splat(Lanes.certain<F, V>() | changetype<F>(0).settledAlways);
+    const clears = i64x2.splat(changetype<V>(0).clears<F>());
+    const stop = page + ((<usize>end) << 3);
+    let hit = hits + (<usize>first >> 3);
+    let at = page + ((<usize>first) << 3);
+    for (; at < stop; at += 128, hit += 2) {
+      const e0 = v128.load(at);
+      const e1 = v128.load(at, 16);
+      const e2 = v128.load(at, 32);
+      const e3 = v128.load(at, 48);
+      const e4 = v128.load(at, 64);
+      const e5 = v128.load(at, 80);
+      const e6 = v128.load(at, 96);
+      const e7 = v128.load(at, 112);
+      const low = v128.and(v128.and(e0, e1), v128.and(e2, e3));
+      const high = v128.and(v128.and(e4, e5), v128.and(e6, e7));
+      if (v128.any_true(v128.andnot(need, v128.and(low, high)))) break;
+      v128.store(at, v128.andnot(e0, clears));
+      v128.store(at, v128.andnot(e1, clears), 16);
+      v128.store(at, v128.andnot(e2, clears), 32);
+      v128.store(at, v128.andnot(e3, clears), 48);
+      v128.store(at, v128.andnot(e4, clears), 64);
+      v128.store(at, v128.andnot(e5, clears), 80);
+      v128.store(at, v128.andnot(e6, clears), 96);
+      v128.store(at, v128.andnot(e7, clears), 112);
+      store<u16>(hit, 0xffff);
+    }
+    return <u32>(at - page) >> 3;
   }
 
   /**
@@ -170,19 +284,6 @@ export abstract class Lanes {
       if (<i32>to < n + 63) keep &= ALL >> (~to & 63);
       store<u64>(word, load<u64>(word) & keep);
     }
-  }
-
-  /** Have all 64 entries from `p` on the first of the bits that make one present? */
-  @inline
-  private static present<F>(p: usize): bool {
-    const mask = changetype<F>(0).presentMask;
-    let x = i64x2.splat(ALL);
-    let y = i64x2.splat(ALL);
-    for (let at = p; at < p + 512; at += 128) {
-      x = v128.and(x, Lanes.all8(at));
-      y = v128.and(y, Lanes.all8(at + 64));
-    }
-    return i64x2.all_true(v128.and(v128.and(x, y), i64x2.splat(mask & -mask)));
   }
 
   @inline

@@ -30,6 +30,9 @@ import { Hits } from "./hits";
 import { Lanes } from "./lanes";
 import { Range } from "./walk";
 
+/** So many tables are looked at together for whether there is anything to do: they fit into a first-level cache. */
+const RUN: u32 = 8;
+
 export abstract class Scan {
   /**
    * Runs operation `V` over the range of the block. The range lies in one canonical half. Returns whether entries were changed.
@@ -41,7 +44,10 @@ export abstract class Scan {
     const step = (<usize>1) << format.entryShift;
     const last = load<u64>(scan, SCAN_LAST);
     let at = load<u64>(scan, SCAN_VA);
-    let likely = false;
+    // How many entries of the table before were hit: the next is likely to be like it.
+    let before: u32 = 0;
+    // How many more are not looked at together with others.
+    let singly: u32 = 0;
     store<u32>(scan, 0, SCAN_HUGE);
     store<u32>(scan, 0, SCAN_WARNED);
     Hits.clear(scan);
@@ -65,11 +71,25 @@ export abstract class Scan {
           } else if (level == 1 && Range.passable<F>(space, entry, 1)) {
             const page = Frames.backing(format.table(entry));
             if (page != 0) {
-              // What finds nothing is bound by memory; atomics would only wait for it.
-              if (Scan.quick<F>() && !likely && next != end) Scan.approach<F>(slot + step, scan);
+              if (Scan.quick<F>() && before == 0) {
+                if (singly == 0) {
+                  const row = at & ~(format.span(1) - 1);
+                  singly = Scan.adjacent<F>(space, slot, page, <u32>((end - row) >> format.shift(1)));
+                  const passed = row + <u64>singly * format.span(1);
+                  // What finds nothing is bound by memory; atomics would only wait for it.
+                  if (passed != end) Scan.approach<F>(slot + singly * step, scan);
+                  if (singly > 1 && Lanes.none<F, V>(page, page + <usize>singly * 4096)) {
+                    at = passed;
+                    slot += singly * step;
+                    singly = 0;
+                    continue;
+                  }
+                }
+                --singly;
+              }
               const whole = final - at == format.span(1) - 1;
-              likely = Scan.table<F, V>(space, scan, page, format.index(at, 0), format.index(final, 0), likely);
-              if (likely) likely = Hits.table<V>(scan, at & ~(format.span(1) - 1), whole);
+              const some = Scan.table<F, V>(space, scan, page, format.index(at, 0), format.index(final, 0), before);
+              before = some ? Hits.table<V>(scan, at & ~(format.span(1) - 1), whole) : 0;
             }
           }
         }
@@ -86,6 +106,20 @@ export abstract class Scan {
     return BUILD == BUILD_RELEASE && changetype<F>(0).entryShift == 3;
   }
 
+  /** How many tables, of the entries of level 1 from `slot` on, lie one behind the other in memory, from `page` on; most of `slots` and of RUN. */
+  @inline
+  private static adjacent<F>(space: usize, slot: usize, page: usize, slots: u32): u32 {
+    const format = changetype<F>(0);
+    const most = min(slots, RUN);
+    let n: u32 = 1;
+    for (; n < most; ++n) {
+      const entry = load<u64>(slot + ((<usize>n) << format.entryShift));
+      if (!Range.passable<F>(space, entry, 1) || Frames.backing(format.table(entry)) != page + ((<usize>n) << 12))
+        break;
+    }
+    return n;
+  }
+
   /** Has the table under way that the entry of level 1 in `slot` refers to, if it does so. */
   @inline
   private static approach<F>(slot: usize, scan: usize): void {
@@ -95,9 +129,9 @@ export abstract class Scan {
 
   /**
    * Entries [from, to] of the leaf table at `page`. Notes those that were hit in SCAN_HITS, a bit each; false if there are none.
-   * `likely` says that there were some in the table before: then all of this one is not looked at first for nothing.
+   * `before` is how many there were in the table before: whether to look first if there are none in this one, or nothing else.
    */
-  private static table<F, V>(space: usize, scan: usize, page: usize, from: u32, to: u32, likely: bool): bool {
+  private static table<F, V>(space: usize, scan: usize, page: usize, from: u32, to: u32, before: u32): bool {
     const flags = load<u32>(scan, SCAN_FLAGS);
     const regime = Space.regime(space);
     const hits = scan + SCAN_HITS;
@@ -109,9 +143,10 @@ export abstract class Scan {
       Lanes.change<F, V>(page, hits, from, to, flags, regime);
       return true;
     }
-    if (!likely && Lanes.none<F, V>(page)) return false;
-    if (changetype<V>(0).changes) Lanes.replace<F, V>(page, hits, from, to);
-    else Lanes.find<F, V>(page, hits, from, to);
+    if (before == 0 && Lanes.none<F, V>(page, page + 4096)) return false;
+    if (!changetype<V>(0).changes) Lanes.find<F, V>(page, hits, from, to);
+    else if (before == 512 && to - from == 511 && Lanes.all<F, V>(page)) Lanes.replaceAll<F, V>(page, hits);
+    else Lanes.replace<F, V>(page, hits, from, to);
     return true;
   }
 
