@@ -6,7 +6,9 @@
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { explore } from './explore.mjs';
+import { gather } from './gather.mjs';
 import { hot } from './hot.mjs';
+import { kernel } from './kernel.mjs';
 import { large } from './large.mjs';
 import { listing } from './listing.mjs';
 import { checkAgreement, createMachine, describeMachine } from './machine.mjs';
@@ -21,6 +23,7 @@ import { jsonRows, print } from './table.mjs';
 import { tlb } from './tlb.mjs';
 import { touch } from './touch.mjs';
 import { tracking } from './tracking.mjs';
+import { workers } from './workers.mjs';
 
 const SECTIONS = [
   hot,
@@ -35,6 +38,9 @@ const SECTIONS = [
   tlb,
   tracking,
   ranges,
+  kernel,
+  gather,
+  workers,
   explore,
   stressing,
 ];

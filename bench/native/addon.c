@@ -66,5 +66,13 @@ __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_e
   define(env, exports, "trackHalves", run, track_halves);
   define(env, exports, "trackSpan", run, track_span);
   define(env, exports, "trackDoubles", run, track_doubles);
+  define(env, exports, "zapGathered", run, zap_gathered);
+  define(env, exports, "pingPong", run, ping_pong);
+  define(env, exports, "mailbox", run, mailbox);
+  define(env, exports, "kernelMap", run, kernel_map);
+  define(env, exports, "kernelUnmap", run, kernel_unmap);
+  define(env, exports, "kernelProtect", run, kernel_protect);
+  define(env, exports, "kernelDirty", run, kernel_dirty);
+  define(env, exports, "kernelClearRefs", run, kernel_clear_refs);
   return exports;
 }

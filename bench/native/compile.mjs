@@ -9,8 +9,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const SOURCES = ['addon.c', 'naive.c', 'best.c', 'adaptive.c', 'tlb.c', 'ranges.c'];
-const FLAGS = ['-std=gnu11', '-O3', '-march=native', '-shared', '-fPIC', '-fvisibility=hidden', '-w'];
+const SOURCES = [
+  'addon.c',
+  'naive.c',
+  'best.c',
+  'adaptive.c',
+  'tlb.c',
+  'ranges.c',
+  'gather.c',
+  'threads.c',
+  'kernel.c',
+];
+const FLAGS = ['-std=gnu11', '-O3', '-march=native', '-shared', '-fPIC', '-fvisibility=hidden', '-pthread', '-w'];
 const LAYOUTS = ['../../assembly/layout.ts', '../../assembly/pte/x86_64_bits.ts'];
 
 /** @returns {{ walkers: Record<string, Function>, compiler: string } | { reason: string }} */

@@ -52,7 +52,7 @@ function runsOf(pages: ReadonlySet<number>): PageRun[] {
 /** Runs that overlap or touch as one. */
 function joined(runs: readonly PageRun[]): PageRun[] {
   const result: PageRun[] = [];
-  for (const { first, last } of runs.toSorted((a, b) => a.first - b.first)) {
+  for (const { first, last } of [...runs].sort((a, b) => a.first - b.first)) {
     const run = result.at(-1);
     if (run !== undefined && first <= run.last + 1) run.last = Math.max(run.last, last);
     else result.push({ first, last });
