@@ -135,7 +135,9 @@ describe('migration: no store is lost, and none is read late', () => {
   const finish = (users: Users) => {
     if (list !== 0) users.core.flushMigrated(list, users.scene.self, 0);
   };
-  holdsAndBarks({ users: {}, prepare: forget, round, finish }, ['recheck', 'nowcheck', 'swdirty'], {});
+  holdsAndBarks({ users: {}, prepare: forget, round, finish }, ['recheck', 'nowcheck', 'swdirty'], {
+    'the flush is not waited for': { shoot: layout.SHOOT_POSTED },
+  });
   describe('with the flush put off (migrc)', () => {
     const users = { policy: layout.HANDLER_UNPEND };
     holdsAndBarks({ users, prepare: defer, round, finish }, ['recheck'], {
@@ -202,9 +204,14 @@ describe('fork and copy-on-write: no store is lost, and none of the parent’s a
   holdsAndBarks({ users: {}, prepare, round }, ['recheck', 'nowcheck', 'swdirty'], {
     'the flush of the fork is not waited for': { shoot: layout.SHOOT_POSTED },
     'the entry is not looked at again after the copy': { users: copying(layout.HANDLER_NO_PTE_SAME, 'chaos') },
+    'the copy takes its place without a flush (I21)': { users: copying(layout.HANDLER_COPY_NO_FLUSH) },
   });
   describe('with the copy under the page-table lock', () => {
-    holdsAndBarks({ users: copying(layout.HANDLER_COPY_IN_PTL), prepare, round }, ['recheck'], {});
+    holdsAndBarks({ users: copying(layout.HANDLER_COPY_IN_PTL), prepare, round }, ['recheck'], {
+      'it takes its place without a flush': {
+        users: copying(layout.HANDLER_COPY_IN_PTL | layout.HANDLER_COPY_NO_FLUSH),
+      },
+    });
   });
 });
 
