@@ -113,8 +113,9 @@ export abstract class Access {
 
   // ---- from the address to the word
 
+  /** The linear address of the word for DATA, after which comes `complete`; or 0 after a fault. */
   @inline
-  private static reach<F, S>(cpu: usize, va: u64, access: u32): usize {
+  static reach<F, S>(cpu: usize, va: u64, access: u32): usize {
     if (BUILD == BUILD_RELEASE && (access & ACCESS_EXECUTE) == 0 && !changetype<S>(0).shared) {
       const word = Access.quickly<F>(cpu, va, access);
       if (word != 0) return word;
@@ -145,8 +146,8 @@ export abstract class Access {
     return host + <usize>(va & WORD_IN_PAGE);
   }
 
-  /** LOOK, WALK and ADSET: the linear address of the word for DATA, after which comes `complete`; or 0 after a fault. */
-  static translate<F, S>(cpu: usize, va: u64, access: u32): usize {
+  /** LOOK, WALK and ADSET. */
+  private static translate<F, S>(cpu: usize, va: u64, access: u32): usize {
     const tlb = <usize>load<u32>(cpu, CPU_TLB);
     const asid = load<u32>(cpu, CPU_ASID);
     const fetch: u32 = (access & ACCESS_EXECUTE) != 0 ? 1 : 0;

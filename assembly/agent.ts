@@ -105,6 +105,13 @@ export abstract class Agent {
     }
   }
 
+  /** Does this agent hold a lock, or wait for one? */
+  static holdsLocks(): bool {
+    if (HELD_LOCKS != 12) ERROR("three vectors of locks are looked at");
+    const p = block + AGENT_LOCKS;
+    return v128.any_true(v128.or(v128.or(v128.load(p), v128.load(p, 16)), v128.load(p, 32)));
+  }
+
   /** Of the locks it holds none is noted any more: what they guarded was set up anew. */
   static forgetLocks(): void {
     memory.fill(block + AGENT_LOCKS, 0, HELD_LOCKS * 4);

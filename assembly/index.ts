@@ -55,6 +55,7 @@ import { Lister } from "./list";
 import { Arena } from "./litmus/arena";
 import { Island } from "./litmus/island";
 import { Litmus } from "./litmus/machine";
+import { Seat } from "./litmus/seat";
 import { Loads } from "./loads";
 import { Broken } from "./lock/broken";
 import { RwLock } from "./lock/rwlock";
@@ -1211,14 +1212,14 @@ export function enterIsland(island: usize): void {
   Island.enter(island);
 }
 
-/** Keeps the state of an instance (RECORD_*) with `cpus` programs, to which each round goes back. */
-export function saveInstance(record: usize, cpus: u32, blockBytes: u32): void {
-  Arena.save(record, cpus, blockBytes);
+/** Keeps what the lines of a seat (SEAT_*) are, to which each round goes back. */
+export function saveSeat(seat: usize): void {
+  Seat.save(seat);
 }
 
-/** Runs rounds of an arena as racer `n`, until its ARENA_STOP is set: returns then. */
-export function race(arena: usize, n: u32): void {
-  Arena.race(arena, n);
+/** Runs some rounds of an arena as racer `n`. False: its ARENA_STOP is set; else it is to be called again. */
+export function race(arena: usize, n: u32): bool {
+  return Arena.race(arena, n);
 }
 
 // ---- pte/entry.ts: by linear address of the entry

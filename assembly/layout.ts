@@ -866,9 +866,12 @@ export const LITMUS_NOWHERE = 0x7fffffff;
 export const GHOST_LAST = 0; //    u64   what was stored to the page last
 export const GHOST_GUARD = 8; //   u64   invariants that a store to it violates now, a bit each
 export const GHOST_STORED = 16; // u64   1 once something was stored to it
-export const GHOST_SHARED = 24; // u32   1: several CPUs store to it, so under threads a store and its note are made under a lock,
-export const GHOST_LOCK = 28; //   u32   which this is: 1 while it is taken
+export const GHOST_KIND = 24; //   u32   under threads: GHOST_SHARED, GHOST_GUARDED
+export const GHOST_LOCK = 28; //   u32   1 while it is taken
 export const GHOST_BYTES = 32;
+
+export const GHOST_SHARED = 1; //  several CPUs store to the page, so a store and its note are made under GHOST_LOCK
+export const GHOST_GUARDED = 2; // a program sets GHOST_GUARD
 
 // ---- Islands (litmus/island.ts): what an instance of a scenario has of its own where a memory has one for all: a block that is
 //      laid out as CONTROL is, from its first byte on, and then a heap
@@ -879,20 +882,26 @@ export const ISLAND_BYTES = 0x600;
 //
 //   arena      ARENA_*, the words that change while it runs on lines of their own
 //   racers     ARENA_RACERS: one for each agent that races (RACER_*)
-//   instances  ARENA_INSTANCES: a record each (RECORD_*), of ARENA_RECORD_BYTES, a multiple of 64
-//   copies     ARENA_COPIES: u32 × 2 for each CPU, where its part of the list begins and how long it is; then the list: u32 each, a register
-//              above the place among the observed values that it goes to, in bits 16-31 and 0-15
+//   seats      ARENA_SEATS: one for each CPU in each instance (SEAT_*), those of a CPU one after the other; those of `afterwards` last
+//   columns    ARENA_COLUMNS: one for each CPU, `afterwards` last (COLUMN_*): where its reports stand, one for each instance (REPORT_*)
+//   values     ARENA_VALUES: u32 × 2 for each observed value, where that of instance 0 stands and how far it is from one instance to the next;
+//              bit 0 of the first: there stands, as a u32, the address of the value, which has 4 bytes if its bit 0 is set
+//   pending    ARENA_PENDING: for each instance the addresses of its mms' tlb_flush_pending, u32 each
+//
+// What CPUs report stands apart from what they run, in the order of the instances: who judges reads it line after line.
 
 export const ARENA_SIZE = 0; //         u32   instances, a power of two
 export const ARENA_CPUS = 4; //         u32   CPUs that run programs, without `afterwards`
 export const ARENA_RACING = 8; //       u32   agents that race
-export const ARENA_INSTANCES = 12; //   u32   address of the records
-export const ARENA_RECORD_BYTES = 16; //u32
-export const ARENA_OBSERVED = 20; //    u32   values of an outcome
-export const ARENA_AFTERWARDS = 24; //  u32   1: a program runs when all others have ended
-export const ARENA_PENDING = 28; //     u32   mms whose tlb_flush_pending is judged
-export const ARENA_COPIES = 32; //      u32   address of what goes from registers to the values
-export const ARENA_BLOCK_BYTES = 36; // u32   how much of a CPU's litmus block changes
+export const ARENA_SEATS = 12; //       u32   address
+export const ARENA_COLUMNS = 16; //     u32   address
+export const ARENA_VALUES = 20; //      u32   address
+export const ARENA_OBSERVED = 24; //    u32   values of an outcome
+export const ARENA_AFTERWARDS = 28; //  u32   1: a program runs when all others have ended
+export const ARENA_PENDING = 32; //     u32   address
+export const ARENA_MMS = 36; //         u32   mms whose tlb_flush_pending is judged
+export const ARENA_FREES = 40; //       u32   1: frames may be freed twice
+export const ARENA_PARTS = 44; //       u32   parts of equal size that the instances lie in, a power of two: in one, a racer runs the same CPUs
 export const ARENA_SEED = 64; //        u32   what the order of a round is made from
 export const ARENA_ARM = 68; //         u32   how the agents of a round behave to each other: one of MOST_ARMS ways
 export const ARENA_TURN = 72; //        u32   by how much the CPUs are shifted against the racers
@@ -902,6 +911,7 @@ export const ARENA_ARRIVED = 192; //    u32   agents at the meeting
 export const ARENA_MEETING = 256; //    u32   counts the meetings
 export const ARENA_ROUNDS = 320; //     u32   rounds that were completed
 export const ARENA_RARE = 384; //       u32   rare outcomes of the round
+export const ARENA_NEWS = 388; //       u32   counts outcomes that a racer had not met before
 export const ARENA_SCORES = 448; //     u32 × MOST_ARMS  rare outcomes that each way brought lately, times 256
 export const ARENA_RACERS = 576;
 
@@ -929,18 +939,22 @@ export const OUTCOME_VALUES = 24; //    u64 × ARENA_OBSERVED
 export const FAILED_PENDING = 30; //    bits of OUTCOME_FAILED that no program asserts: a flush is owed,
 export const FAILED_DOUBLE_FREE = 31; // a frame was freed twice
 
-// Lines of 64 bytes go back to what they were: those of a CPU's part by who runs it, all others by who judges.
-export const RECORD_ISLAND = 0; //      u32
-export const RECORD_FAILED = 8; //      u32   report: invariants that programs violated, a bit each
-export const RECORD_ENDED = 12; //      u32   report: CPUs whose programs have ended, a bit each
-export const RECORD_BLOCKS = 64; //     u32 × 16: blocks of the CPUs (LITMUS_*), `afterwards` last
-export const RECORD_STARTS = 128; //    u32 × 16: what each block held at the start
-export const RECORD_PARTS = 192; //     PART_BYTES × 17: the lines that all share, then those of each CPU
-export const RECORD_VALUES = 448; //    u32 × ARENA_OBSERVED: address of the value, bit 0 set if it has 4 bytes; then u32 × ARENA_PENDING
-export const PART_LINES = 0; //         u32   how many
-export const PART_LIST = 4; //          u32   their addresses, u32 each
-export const PART_SAVED = 8; //         u32   what they were at the start, one after the other
-export const PART_BYTES = 12;
+export const SEAT_ISLAND = 0; //        u32
+export const SEAT_BLOCK = 4; //         u32   LITMUS_*
+export const SEAT_LINES = 8; //         u32   address of a list, u32 each: how many, then lines of 64 bytes that go back to what they were
+export const SEAT_SAVED = 12; //        u32   what they were, one after the other
+export const SEAT_BYTES = 16;
+
+export const COLUMN_REPORTS = 0; //     u32   address of the reports
+export const COLUMN_STRIDE = 4; //      u32   from one to the next
+export const COLUMN_VALUES = 8; //      u32   how many registers a report holds
+export const COLUMN_REGISTERS = 12; //  u8 × COLUMN_MOST  which
+export const COLUMN_MOST = 32;
+export const COLUMN_BYTES = 44;
+
+export const REPORT_FAILED = 0; //      u32   invariants that the program violated, a bit each
+export const REPORT_ROUND = 4; //       u32   the round in which it came to its end, plus one
+export const REPORT_VALUES = 8; //      u64 × COLUMN_VALUES
 
 // ---- Status of calls that change tables or frames ----------------------------------------------------------------
 

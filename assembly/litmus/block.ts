@@ -36,6 +36,12 @@ export abstract class Block {
     store<u32>(p, load<u32>(p, LITMUS_PC) + 1, LITMUS_PC);
   }
 
+  /** Its place is that of the instruction at `at`. */
+  @inline
+  static arrive(p: usize, at: usize): void {
+    store<u32>(p, <u32>((at - <usize>load<u32>(p, LITMUS_CODE)) / INSTRUCTION_BYTES), LITMUS_PC);
+  }
+
   /** Address of the instruction at its place. */
   @inline
   static instruction(p: usize): usize {
@@ -64,6 +70,12 @@ export abstract class Code {
   @inline
   static op(at: usize): u32 {
     return load<u8>(at);
+  }
+
+  /** No step, and no way to anywhere but the next instruction: the operations of registers. */
+  @inline
+  static computes(at: usize): bool {
+    return Code.op(at) >> 4 == 1;
   }
 
   @inline

@@ -43,6 +43,10 @@ export abstract class Crowd {
       store<u32>(Crowd.at(cpus, n), load<u32>(<usize>load<u32>(Crowd.at(blocks, n)), LITMUS_CPU));
     }
     Interrupts.gather(cpus, count);
+    for (let n: u32 = 0; n < count; ++n) {
+      Agent.become(load<u32>(Crowd.at(agents, n)));
+      Litmus.begin(<usize>load<u32>(Crowd.at(blocks, n)));
+    }
     let running: u32 = ((<u32>1) << count) - 1;
     let idle: u32 = 0;
     while (running != 0) {
@@ -70,7 +74,7 @@ export abstract class Crowd {
     let made: u32 = 0;
     let joined = false;
     for (let left = Random.below(LONGEST) + 1; left > 0 || joined; ) {
-      const at = Block.instruction(p);
+      const at = Litmus.compute(p);
       const op = Code.op(at);
       if (op == OP_ATOMIC || op == OP_JOINED) joined = true;
       else if (op == OP_JOINED_END) joined = false;

@@ -8,7 +8,6 @@
 
 import {
   BUILD_EXPLORE,
-  HELD_LOCKS,
   LITMUS_ENDED,
   LITMUS_FAILED,
   LITMUS_RETRY,
@@ -24,6 +23,7 @@ import { Block, Code } from "./block";
 import { Calls } from "./calls";
 import { Kernel } from "./kernel";
 import {
+  INSTRUCTION_BYTES,
   INVARIANT_LOCKS,
   OP_ADD,
   OP_AND,
@@ -67,16 +67,34 @@ export abstract class Litmus {
     Litmus.end(p);
   }
 
-  /** Makes the instruction at the place of `p`; false if that is the end. */
+  /**
+   * Under threads: whoever runs the CPU of `p` has come to it. Until then a user CPU is not in user mode, so nobody waits for it; what was asked of
+   * it meanwhile it does now, as if the interrupt had come before its first access.
+   */
+  static begin(p: usize): void {
+    if (load<u32>(p, LITMUS_USER) != 0) Cpu.enterUser(Block.cpu(p));
+  }
+
+  /** Makes the instructions at the place of `p` that compute and no more; returns where the next one stands. */
+  @inline
+  static compute(p: usize): usize {
+    let at = Block.instruction(p);
+    if (!Code.computes(at)) return at;
+    do {
+      Litmus.evaluate(p, at, Code.op(at));
+      at += INSTRUCTION_BYTES;
+    } while (Code.computes(at));
+    Block.arrive(p, at);
+    return at;
+  }
+
+  /** Makes the next instruction of `p` that does not only compute; false if that is the end. */
   @inline
   static once(p: usize): bool {
-    const at = Block.instruction(p);
+    const at = Litmus.compute(p);
     const op = Code.op(at);
     const group = op >> 4;
-    if (group == 1) {
-      Litmus.compute(p, at, op);
-      Block.next(p);
-    } else if (group == 0) {
+    if (group == 0) {
       if (op == OP_HALT) return false;
       Litmus.flow(p, at, op);
     } else if (group == 4) User.run(p, at, op);
@@ -96,9 +114,7 @@ export abstract class Litmus {
 
   static end(p: usize): void {
     if (load<u32>(p, LITMUS_USER) != 0) Cpu.leaveUser(Block.cpu(p));
-    for (let n = 0; n < HELD_LOCKS; ++n) {
-      if (Agent.heldLock(n) != 0) Block.fail(p, (<u32>1) << INVARIANT_LOCKS);
-    }
+    if (Agent.holdsLocks()) Block.fail(p, (<u32>1) << INVARIANT_LOCKS);
     // The next instance that its agent runs has locks of its own.
     if (BUILD != BUILD_EXPLORE && (load<u32>(p, LITMUS_FAILED) & ((<u32>1) << INVARIANT_LOCKS)) != 0) {
       Agent.forgetLocks();
@@ -107,25 +123,44 @@ export abstract class Litmus {
   }
 
   private static flow(p: usize, at: usize, op: u32): void {
-    if (op == OP_JUMP) Block.jump(p, Code.c(at));
-    else if (op == OP_IF_ZERO) Litmus.branch(p, at, Block.get(p, Code.a(at)) == 0);
-    else if (op == OP_IF_NOT) Litmus.branch(p, at, Block.get(p, Code.a(at)) != 0);
-    else if (op == OP_RETRY || op == OP_GIVE_UP) {
-      Cpu.enterUser(Block.cpu(p));
-      Block.jump(p, load<u32>(p, LITMUS_RETRY));
-      if (op == OP_GIVE_UP) Block.next(p);
-    } else {
-      if (op == OP_ASSERT) {
+    switch (op) {
+      case OP_JUMP:
+        Block.jump(p, Code.c(at));
+        return;
+      case OP_IF_ZERO:
+        Litmus.branch(p, at, Block.get(p, Code.a(at)) == 0);
+        return;
+      case OP_IF_NOT:
+        Litmus.branch(p, at, Block.get(p, Code.a(at)) != 0);
+        return;
+      case OP_RETRY:
+      case OP_GIVE_UP:
+        Cpu.enterUser(Block.cpu(p));
+        Block.jump(p, load<u32>(p, LITMUS_RETRY));
+        if (op == OP_GIVE_UP) Block.next(p);
+        return;
+      case OP_CHOOSE:
+        Block.set(p, Code.d(at), Point.choose(<u32>Code.immediate(at)));
+        break;
+      case OP_ASSERT:
         if (Block.get(p, Code.a(at)) == 0) Block.fail(p, (<u32>1) << Code.c(at));
-      } else if (op == OP_JOINED) Point.join(true);
-      else if (op == OP_JOINED_END) Point.join(false);
-      else if (op == OP_ATOMIC || op == OP_PAUSE) {
-        if (op == OP_ATOMIC) StoreBuffer.drain(Block.cpu(p));
+        break;
+      case OP_JOINED:
+        Point.join(true);
+        break;
+      case OP_JOINED_END:
+        Point.join(false);
+        break;
+      case OP_ATOMIC:
+        StoreBuffer.drain(Block.cpu(p));
         Point.at(p, POINT_ATOMIC);
-        if (op == OP_ATOMIC) Point.join(true);
-      } else if (op == OP_CHOOSE) Block.set(p, Code.d(at), Point.choose(<u32>Code.immediate(at)));
-      Block.next(p);
+        Point.join(true);
+        break;
+      case OP_PAUSE:
+        Point.at(p, POINT_ATOMIC);
+        break;
     }
+    Block.next(p);
   }
 
   @inline
@@ -134,26 +169,60 @@ export abstract class Litmus {
     else Block.next(p);
   }
 
-  private static compute(p: usize, at: usize, op: u32): void {
+  private static evaluate(p: usize, at: usize, op: u32): void {
     const a = Block.get(p, Code.a(at));
     const b = Block.get(p, Code.b(at));
     let value: u64 = 0;
-    if (op == OP_SET) value = Code.immediate(at);
-    else if (op == OP_SYMBOL) value = Block.symbol(p, Code.c(at));
-    else if (op == OP_MOVE) value = a;
-    else if (op == OP_ADD) value = a + b;
-    else if (op == OP_SUB) value = a - b;
-    else if (op == OP_AND) value = a & b;
-    else if (op == OP_OR) value = a | b;
-    else if (op == OP_XOR) value = a ^ b;
-    else if (op == OP_SHL) value = a << b;
-    else if (op == OP_SHR) value = a >> b;
-    else if (op == OP_EQ) value = <u64>(a == b);
-    else if (op == OP_NE) value = <u64>(a != b);
-    else if (op == OP_LT) value = <u64>(a < b);
-    else if (op == OP_LE) value = <u64>(a <= b);
-    else if (op == OP_MUL) value = a * b;
-    else if (op == OP_NOT) value = <u64>(a == 0);
+    switch (op) {
+      case OP_SET:
+        value = Code.immediate(at);
+        break;
+      case OP_SYMBOL:
+        value = Block.symbol(p, Code.c(at));
+        break;
+      case OP_MOVE:
+        value = a;
+        break;
+      case OP_ADD:
+        value = a + b;
+        break;
+      case OP_SUB:
+        value = a - b;
+        break;
+      case OP_AND:
+        value = a & b;
+        break;
+      case OP_OR:
+        value = a | b;
+        break;
+      case OP_XOR:
+        value = a ^ b;
+        break;
+      case OP_SHL:
+        value = a << b;
+        break;
+      case OP_SHR:
+        value = a >> b;
+        break;
+      case OP_EQ:
+        value = <u64>(a == b);
+        break;
+      case OP_NE:
+        value = <u64>(a != b);
+        break;
+      case OP_LT:
+        value = <u64>(a < b);
+        break;
+      case OP_LE:
+        value = <u64>(a <= b);
+        break;
+      case OP_MUL:
+        value = a * b;
+        break;
+      case OP_NOT:
+        value = <u64>(a == 0);
+        break;
+    }
     Block.set(p, Code.d(at), value);
   }
 }

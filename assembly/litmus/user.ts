@@ -18,6 +18,8 @@ import {
   FRAME_DATA,
   FRAME_FOLIO,
   GHOST_GUARD,
+  GHOST_GUARDED,
+  GHOST_KIND,
   GHOST_LAST,
   GHOST_LOCK,
   GHOST_SHARED,
@@ -188,18 +190,27 @@ export abstract class User {
   /** Where several CPUs store to a page, the last store has to be the one that was noted last. Who holds it waits for nobody. */
   @inline
   private static lockGhost(ghost: usize): void {
-    if (load<u32>(ghost, GHOST_SHARED) == 0) return;
+    if ((load<u32>(ghost, GHOST_KIND) & GHOST_SHARED) == 0) return;
     while (atomic.cmpxchg<u32>(ghost, 0, 1, GHOST_LOCK) != 0) {}
   }
 
   @inline
   private static unlockGhost(ghost: usize): void {
-    if (load<u32>(ghost, GHOST_SHARED) != 0) atomic.store<u32>(ghost, 0, GHOST_LOCK);
+    if ((load<u32>(ghost, GHOST_KIND) & GHOST_SHARED) != 0) atomic.store<u32>(ghost, 0, GHOST_LOCK);
   }
 
+  /**
+   * Who waited for the access, or took a lock after it, finds the words. Who sets the guard has not waited, so either it finds them or the guard
+   * is found here.
+   */
   private static note(p: usize, ghost: usize, value: u64): void {
-    Shared.store<u64>(ghost + GHOST_LAST, value);
-    Shared.store<u64>(ghost + GHOST_STORED, 1);
+    Shared.quietStore<u64>(ghost + GHOST_LAST, value);
+    Shared.quietStore<u64>(ghost + GHOST_STORED, 1);
+    if (BUILD != BUILD_EXPLORE) {
+      if ((load<u32>(ghost, GHOST_KIND) & GHOST_GUARDED) == 0) return;
+      // The guard is loaded after both are seen.
+      atomic.store<u64>(ghost, 1, GHOST_STORED);
+    }
     const guard = <u32>Shared.load<u64>(ghost + GHOST_GUARD);
     if (guard != 0) Block.fail(p, guard);
   }

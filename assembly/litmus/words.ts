@@ -44,18 +44,30 @@ export abstract class Words {
   }
 
   private static update(p: usize, at: usize, op: u32, address: usize, value: u64): u64 {
-    if (op == OP_LOAD64) return Shared.load<u64>(address);
-    if (op == OP_LOAD32) return Shared.load<u32>(address);
-    if (op == OP_EXCHANGE64) return Shared.exchange<u64>(address, value);
-    if (op == OP_EXCHANGE32) return Shared.exchange<u32>(address, <u32>value);
-    if (op == OP_FETCH_ADD64) return Shared.add<u64>(address, value);
-    if (op == OP_FETCH_ADD32) return Shared.add<u32>(address, <u32>value);
-    if (op == OP_FETCH_AND64) return Shared.and<u64>(address, value);
-    if (op == OP_FETCH_OR64) return Shared.or<u64>(address, value);
-    const expected = Block.get(p, <u32>Code.immediate(at));
-    if (op == OP_COMPARE64) return Shared.compareExchange<u64>(address, expected, value);
-    if (op == OP_COMPARE32) return Shared.compareExchange<u32>(address, <u32>expected, <u32>value);
-    return 0;
+    switch (op) {
+      case OP_LOAD64:
+        return Shared.load<u64>(address);
+      case OP_LOAD32:
+        return Shared.load<u32>(address);
+      case OP_EXCHANGE64:
+        return Shared.exchange<u64>(address, value);
+      case OP_EXCHANGE32:
+        return Shared.exchange<u32>(address, <u32>value);
+      case OP_FETCH_ADD64:
+        return Shared.add<u64>(address, value);
+      case OP_FETCH_ADD32:
+        return Shared.add<u32>(address, <u32>value);
+      case OP_FETCH_AND64:
+        return Shared.and<u64>(address, value);
+      case OP_FETCH_OR64:
+        return Shared.or<u64>(address, value);
+      case OP_COMPARE64:
+        return Shared.compareExchange<u64>(address, Block.get(p, <u32>Code.immediate(at)), value);
+      case OP_COMPARE32:
+        return Shared.compareExchange<u32>(address, <u32>Block.get(p, <u32>Code.immediate(at)), <u32>value);
+      default:
+        return 0;
+    }
   }
 
   private static await(p: usize, at: usize, op: u32, address: usize, value: u64): void {

@@ -339,8 +339,8 @@ export interface CoreExports {
 
   createIsland(frames: number, heap: number): number;
   enterIsland(island: number): void;
-  saveInstance(record: number, cpus: number, blockBytes: number): void;
-  race(arena: number, racer: number): void;
+  saveSeat(seat: number): void;
+  race(arena: number, racer: number): number;
   runLitmus(block: number): void;
 
   // ---- pte/entry.ts: by linear address of the entry

@@ -1,49 +1,44 @@
 // An arena: many instances of one variant in one memory, each on an island of its own, ready to be raced.
 //
-// Guarantees: every instance begins in the state that the variant says, and each round goes back to it: all lines of 64 bytes that may change
-// while its programs run are saved (`#partsOf`, by what the core lays out; a test compares whole memories). Nothing runs here.
+// Guarantees: every instance begins in the state that the variant says, and each round goes back to it: all lines that may change while its programs
+// run are saved (lines.ts). Nothing runs here.
 
 import {
   ARENA_AFTERWARDS,
-  ARENA_BLOCK_BYTES,
   ARENA_BYTES,
-  ARENA_COPIES,
+  ARENA_COLUMNS,
   ARENA_CPUS,
-  ARENA_INSTANCES,
+  ARENA_FREES,
+  ARENA_MMS,
+  ARENA_NEWS,
   ARENA_OBSERVED,
+  ARENA_PARTS,
   ARENA_PENDING,
   ARENA_RACERS,
   ARENA_RACING,
-  ARENA_RECORD_BYTES,
   ARENA_ROUNDS,
+  ARENA_SEATS,
   ARENA_SIZE,
   ARENA_STOP,
   ARENA_TURN,
-  CONTROL,
-  CONTROL_FOLIOS,
-  CONTROL_FREE_HEAD,
-  CONTROL_HEAP_FREE,
-  CONTROL_LIVE,
+  ARENA_VALUES,
+  COLUMN_BYTES,
+  COLUMN_MOST,
+  COLUMN_REGISTERS,
+  COLUMN_REPORTS,
+  COLUMN_STRIDE,
+  COLUMN_VALUES,
   CPU_BYTES,
-  CPU_FAULT_VA,
-  CPU_FAULTS,
-  CPU_PENDING,
-  CPU_REQUESTS,
-  CPU_SLOT,
-  CPU_STRAYS,
-  ENTRY_BYTES,
-  EXPLORED_BYTES,
+  CPU_MODE,
   FOLIO_BYTES,
-  GHOST_BYTES,
+  GHOST_GUARDED,
+  GHOST_KIND,
   GHOST_SHARED,
   ISLAND_BYTES,
   LITMUS_BYTES,
   LITMUS_PC,
-  LITMUS_SCRATCH,
-  MAPPING_BYTES,
   META_BYTES,
-  MM_BYTES,
-  MM_SPACE,
+  MODE_KERNEL,
   MOST_LITMUS_CPUS,
   MOST_RACERS,
   OUTCOME_COUNT,
@@ -51,10 +46,6 @@ import {
   OUTCOME_HASH,
   OUTCOME_ROWS,
   OUTCOME_VALUES,
-  PART_BYTES,
-  PART_LINES,
-  PART_LIST,
-  PART_SAVED,
   RACER_AGENTS,
   RACER_AT,
   RACER_BYTES,
@@ -62,44 +53,28 @@ import {
   RACER_INSTANCE,
   RACER_OUTCOMES,
   RACER_OVERFLOW,
-  RECORD_BLOCKS,
-  RECORD_ENDED,
-  RECORD_ISLAND,
-  RECORD_PARTS,
-  RECORD_STARTS,
-  RECORD_VALUES,
-  REQUEST_BYTES,
-  RWLOCK_BYTES,
-  SPACE_BYTES,
+  REPORT_ROUND,
+  REPORT_VALUES,
+  SEAT_BLOCK,
+  SEAT_BYTES,
+  SEAT_ISLAND,
+  SEAT_LINES,
+  SEAT_SAVED,
   STATUS_OK,
-  TLB_HINTS_AT,
-  TLB_HINTS_MASK,
-  VMA_BYTES,
 } from '../../assembly/layout.ts';
 import {
   INSTRUCTION_BYTES,
-  OP_CALL,
   OP_FRAME_ALLOCATE,
-  OP_FRAME_PUT,
-  OP_LOAD_MM,
-  OP_LOAD_MM_KEEP,
   OP_USER_EXCHANGE,
   OP_USER_STORE,
 } from '../../assembly/litmus/ops_bits.ts';
 import type { CoreExports, CoreMemory, CoreModule } from '../core/exports.ts';
 import { createCoreMemory, instantiateCore } from '../core/instantiate.ts';
 import type { LitmusProgram } from '../litmus/program.ts';
-import {
-  type Instance,
-  type InstanceCpu,
-  LITMUS_TLB_WAYS,
-  type LitmusHost,
-  type SharedCode,
-  setUp,
-} from '../litmus/world.ts';
+import { type Instance, type InstanceCpu, type LitmusHost, type SharedCode, setUp } from '../litmus/world.ts';
 import { layOut } from '../machine/layout.ts';
+import { freesFrames, hasCalls, LINE, linesOf, programsOf } from './lines.ts';
 
-const LINE = 64;
 /** Tables of an mm of four levels whose pages lie beside each other; frames beside those that are named or allocated. */
 const TABLES = 4;
 const SPARE_FRAMES = 4;
@@ -132,8 +107,8 @@ export class Arena implements LitmusHost {
   readonly instances: readonly Instance[];
   readonly address: number;
   readonly #words: Int32Array;
-  #records = 0;
-  #recordBytes = 0;
+  /** Of each CPU, `afterwards` last. */
+  readonly #columns: Column[] = [];
 
   /**
    * `size` instances (a power of two) of `program`, for `racing` agents.
@@ -180,8 +155,14 @@ export class Arena implements LitmusHost {
     return Atomics.load(this.#words, (this.address + ARENA_ROUNDS) >>> 2) >>> 0;
   }
 
+  /** Those of the rounds that were judged. */
   get executions(): number {
-    return this.counted().reduce((sum, { count }) => sum + count, 0);
+    return this.rounds * this.instances.length;
+  }
+
+  /** Grows when a racer counts an outcome that it had not met before. */
+  get news(): number {
+    return Atomics.load(this.#words, (this.address + ARENA_NEWS) >>> 2) >>> 0;
   }
 
   /** Something that changes as long as anybody gets on. */
@@ -190,7 +171,7 @@ export class Arena implements LitmusHost {
     return [this.rounds, ...at].join();
   }
 
-  /** The outcomes until now. Of a row that is being written, what was there before. */
+  /** The outcomes until now. How often each came is right when the racers have come back. */
   counted(): readonly Counted[] {
     const found = new Map<string, Counted>();
     const { length } = this.program.observed;
@@ -220,14 +201,14 @@ export class Arena implements LitmusHost {
   standing(): { readonly instance: Instance; readonly cpus: readonly Standing[] } {
     const n = this.#u32(this.#racer(0, RACER_INSTANCE));
     const instance = this.instances[n] as Instance;
-    const ended = this.#u32(this.#records + n * this.#recordBytes + RECORD_ENDED);
-    const cpus = this.program.cpus.map(
-      (_, cpu): Standing => ({
+    const cpus = this.program.cpus.map((_, cpu): Standing => {
+      const { reports, stride } = this.#columns[cpu] as Column;
+      return {
         cpu,
-        ended: ((ended >>> cpu) & 1) !== 0,
+        ended: this.#u32(reports + n * stride + REPORT_ROUND) === this.rounds + 1,
         place: this.#u32((instance.cpus[cpu] as InstanceCpu).block + LITMUS_PC),
-      }),
-    );
+      };
+    });
     return { instance, cpus };
   }
 
@@ -237,25 +218,29 @@ export class Arena implements LitmusHost {
       const agents = this.view.getUint32(this.#racer(n, RACER_AGENTS), true);
       for (let a = 0; a < agents; a++) {
         if (this.view.getUint32(this.#racer(n, RACER_FIRST_AGENT + 4 * a), true) !== agent) continue;
-        return this.program.cpus.findIndex((_, cpu) => this.#runs(n, a) === cpu);
+        const cpu = this.#runs(n, a);
+        return cpu < this.program.cpus.length ? cpu : undefined;
       }
     }
     return undefined;
   }
 
-  /** Where instances report, first byte and end: the only part of them that a round does not bring back to the start. */
+  /** Where CPUs report, first byte and end: what no round puts back. */
   reports(): [number, number][] {
-    return this.instances.map((_, n) => {
-      const record = this.#records + n * this.#recordBytes;
-      return [record + RECORD_VALUES, record + this.#recordBytes];
-    });
+    return this.#columns.map(({ reports, stride }) => [reports, reports + stride * this.instances.length]);
   }
 
   // ---- set-up
 
-  /** The `a`th CPU that racer `n` runs in the round that is under way, as assembly/litmus/arena.ts deals them. */
+  /** Parts that the instances lie in: at least as many as racers, if there are so many instances. */
+  get #parts(): number {
+    return Math.min(this.instances.length, 2 ** Math.ceil(Math.log2(this.racing)));
+  }
+
+  /** The `a`th CPU that racer `n` runs in its instance, as assembly/litmus/arena.ts deals them. */
   #runs(n: number, a: number): number {
-    return ((n + this.#u32(this.address + ARENA_TURN)) % this.racing) + a * this.racing;
+    const part = Math.floor((this.#u32(this.#racer(n, RACER_INSTANCE)) * this.#parts) / this.instances.length);
+    return ((n + this.#u32(this.address + ARENA_TURN) + part) % this.racing) + a * this.racing;
   }
 
   #racer(n: number, field: number): number {
@@ -273,7 +258,8 @@ export class Arena implements LitmusHost {
     try {
       const host: LitmusHost = { core: this.core, view: this.view, control: island };
       const instance = setUp(host, this.program, code);
-      for (const address of sharedGhosts(this.program, instance)) this.view.setUint32(address + GHOST_SHARED, 1, true);
+      for (const [ghost, kind] of ghostKinds(this.program, instance))
+        this.view.setUint32(ghost + GHOST_KIND, kind, true);
       return instance;
     } finally {
       this.core.enterIsland(0);
@@ -281,130 +267,110 @@ export class Arena implements LitmusHost {
   }
 
   #arrange(islands: readonly number[], frames: number): void {
-    const { program, address } = this;
+    const { program, address, instances } = this;
     const { observed } = program;
-    const pending = (this.instances[0] as Instance).flushPending.length;
-    const registers = observed.filter(({ of }) => of === 'register').length;
-    const slots = roundUp(RECORD_VALUES + 4 * (observed.length + pending), 8);
-    this.#recordBytes = roundUp(slots + 8 * registers, LINE);
-    this.#records = this.#allocate(islands.length * this.#recordBytes);
-    const blockBytes = hasCalls(program) ? LITMUS_BYTES : LITMUS_SCRATCH;
     const set = (at: number, value: number) => this.view.setUint32(at, value, true);
     set(address + ARENA_SIZE, islands.length);
     set(address + ARENA_CPUS, program.cpus.length);
     set(address + ARENA_RACING, this.racing);
-    set(address + ARENA_INSTANCES, this.#records);
-    set(address + ARENA_RECORD_BYTES, this.#recordBytes);
     set(address + ARENA_OBSERVED, observed.length);
-    set(address + ARENA_PENDING, pending);
     set(address + ARENA_AFTERWARDS, program.afterwards === undefined ? 0 : 1);
-    set(address + ARENA_COPIES, this.#copies());
-    set(address + ARENA_BLOCK_BYTES, blockBytes);
+    set(address + ARENA_FREES, freesFrames(program) ? 1 : 0);
+    set(address + ARENA_PARTS, this.#parts);
     for (let n = 0; n < this.racing; n++) {
       set(this.#racer(n, RACER_OUTCOMES), this.#allocate(OUTCOME_ROWS * (OUTCOME_VALUES + 8 * observed.length)));
     }
-    for (const [n, instance] of this.instances.entries()) {
-      const record = this.#records + n * this.#recordBytes;
-      set(record + RECORD_ISLAND, islands[n] as number);
-      for (const [part, lines] of this.#partsOf(instance, islands[n] as number, n * frames, frames).entries()) {
-        const at = record + RECORD_PARTS + part * PART_BYTES;
-        const list = this.#allocate(4 * lines.length);
-        for (const [k, line] of lines.entries()) set(list + 4 * k, line);
-        set(at + PART_LINES, lines.length);
-        set(at + PART_LIST, list);
-        set(at + PART_SAVED, this.#allocate(LINE * lines.length));
+    this.#makeColumns();
+    this.#makeValues();
+    const pending = instances.map(({ flushPending }) => (owesFlushes(program) ? flushPending : []));
+    const mms = (pending[0] as readonly number[]).length;
+    set(address + ARENA_MMS, mms);
+    const list = this.#allocate(4 * mms * instances.length);
+    set(address + ARENA_PENDING, list);
+    for (const [n, each] of pending.flat().entries()) set(list + 4 * n, each);
+    this.#makeSeats(islands, frames);
+  }
+
+  /** Where CPUs report (COLUMN_*). */
+  #makeColumns(): void {
+    const { program, view } = this;
+    const programs = programsOf(program);
+    const columns = this.#allocate(COLUMN_BYTES * programs.length);
+    view.setUint32(this.address + ARENA_COLUMNS, columns, true);
+    for (const cpu of programs.keys()) {
+      const registers = program.observed.flatMap((what) =>
+        what.of === 'register' && what.cpu === cpu ? [what.register] : [],
+      );
+      if (registers.length > COLUMN_MOST) {
+        throw new RangeError(`"${program.name}" observes more than ${COLUMN_MOST} registers of a CPU`);
       }
-      for (const [c, { block }] of instance.cpus.entries()) {
-        set(record + RECORD_BLOCKS + 4 * c, block);
-        set(record + RECORD_STARTS + 4 * c, this.#allocate(blockBytes));
-      }
-      let slot = record + slots;
-      for (const [v, what] of observed.entries()) {
-        let at = what.of === 'register' ? slot : Number(instance.symbols[what.symbol]);
-        if (what.of === 'register') slot += 8;
-        else if (what.bytes === 4) at += 1;
-        set(record + RECORD_VALUES + 4 * v, at);
-      }
-      for (const [m, at] of instance.flushPending.entries()) {
-        set(record + RECORD_VALUES + 4 * (observed.length + m), at);
-      }
-      this.core.saveInstance(record, instance.cpus.length, blockBytes);
+      const stride = REPORT_VALUES + 8 * registers.length;
+      const reports = this.#allocate(stride * this.instances.length);
+      this.#columns.push({ reports, stride });
+      const column = columns + cpu * COLUMN_BYTES;
+      view.setUint32(column + COLUMN_REPORTS, reports, true);
+      view.setUint32(column + COLUMN_STRIDE, stride, true);
+      view.setUint32(column + COLUMN_VALUES, registers.length, true);
+      for (const [n, register] of registers.entries()) view.setUint8(column + COLUMN_REGISTERS + n, register);
     }
   }
 
-  /** Which registers of each CPU go to which of the observed values (ARENA_COPIES). */
-  #copies(): number {
-    const { cpus, observed } = this.program;
-    const lists = [...cpus, undefined].map((_, cpu) =>
-      observed.flatMap((what, v) => (what.of === 'register' && what.cpu === cpu ? [(what.register << 16) | v] : [])),
-    );
-    const copies = this.#allocate(8 * lists.length + 4 * observed.length);
-    let at = 8 * lists.length;
-    for (const [cpu, list] of lists.entries()) {
-      this.view.setUint32(copies + 8 * cpu, at, true);
-      this.view.setUint32(copies + 8 * cpu + 4, list.length, true);
-      for (const which of list) {
-        this.view.setUint32(copies + at, which, true);
-        at += 4;
-      }
-    }
-    return copies;
-  }
-
-  /**
-   * The lines that may change while the programs of an instance run, which has frames `first` to `first + frames - 1`: those that its CPUs share,
-   * then those of each CPU. What nothing depends on is left out: statistics, what a walk notes for itself, hints, clocks.
-   */
-  #partsOf(instance: Instance, island: number, first: number, frames: number): number[][] {
-    const { program } = this;
-    const programs = instance.cpus.map(({ program: { code } }) => code);
-    const has = (...ops: number[]) => programs.some((code) => code.some(({ op }) => ops.includes(op)));
-    const calls = hasCalls(program);
-    const shared = new Lines();
-    const word = (address: number) => island + address - CONTROL;
-    shared.add(word(CONTROL_FREE_HEAD), 8);
-    shared.add(word(CONTROL_LIVE), 16);
-    if (hasFolios(program)) shared.add(this.#u32(CONTROL_FOLIOS) + first * FOLIO_BYTES, frames * FOLIO_BYTES);
-    // Whole functions may change anything, and allocate.
-    if (calls) shared.add(island, this.#u32(word(CONTROL_HEAP_FREE)) + LINE - island);
-    for (const mm of instance.mms.values()) {
-      shared.add(mm, MM_BYTES);
-      if (calls) shared.add(this.#u32(mm + MM_SPACE), SPACE_BYTES);
-    }
-    for (const file of instance.files.values()) shared.add(file, MAPPING_BYTES);
-    for (const vma of instance.vmas.values()) shared.add(vma, VMA_BYTES);
-    for (const word of instance.words.values()) shared.add(word, 8);
-    for (const lock of instance.locks.values()) shared.add(lock, RWLOCK_BYTES);
-    for (const { ghost, slot } of instance.pages.values()) {
-      shared.add(ghost, GHOST_BYTES);
-      shared.add(slot, 8);
-    }
-    if (instance.owners !== 0) shared.add(instance.owners + first * 8, frames * 8);
-    shared.add(this.core.frameMeta(first) >>> 0, frames * META_BYTES);
-    const allocates = calls || has(OP_FRAME_ALLOCATE, OP_FRAME_PUT);
-    for (const pfn of allocates ? range(first, first + frames) : instance.frames.values()) {
-      shared.add(this.core.frameAddress(pfn) >>> 0, EXPLORED_BYTES);
-    }
-    const loads = calls || has(OP_LOAD_MM, OP_LOAD_MM_KEEP);
-    return [
-      shared.list,
-      ...instance.cpus.map(({ cpu, tlb, program: { mode } }) => {
-        const own = new Lines();
-        if (program.world.mms.length === 0) {
-          if (mode === 'user') own.add(cpu, CPU_PENDING);
-          return own.list;
+  /** Where the observed values stand (ARENA_VALUES). */
+  #makeValues(): void {
+    const { observed } = this.program;
+    const values = this.#allocate(8 * observed.length);
+    this.view.setUint32(this.address + ARENA_VALUES, values, true);
+    const seen = new Map<number, number>();
+    for (const [v, what] of observed.entries()) {
+      let [at, stride] = [0, 4];
+      if (what.of === 'register') {
+        const column = this.#columns[what.cpu] as Column;
+        const n = seen.get(what.cpu) ?? 0;
+        seen.set(what.cpu, n + 1);
+        [at, stride] = [column.reports + REPORT_VALUES + 8 * n, column.stride];
+      } else {
+        const addresses = this.#allocate(4 * this.instances.length);
+        for (const [n, { symbols }] of this.instances.entries()) {
+          const word = Number(symbols[what.symbol]) + (what.bytes === 4 ? 1 : 0);
+          this.view.setUint32(addresses + 4 * n, word, true);
         }
-        own.add(cpu, CPU_REQUESTS + REQUEST_BYTES * instance.cpus.length);
-        own.add(cpu + CPU_FAULT_VA, CPU_FAULTS - CPU_FAULT_VA);
-        own.add(cpu + CPU_STRAYS, 4);
-        if (loads) own.add(cpu + CPU_SLOT, CPU_BYTES - CPU_SLOT);
-        if (tlb === 0) return own.list;
-        // The ways before the entries are hints, right or wrong.
-        const entries = this.#u32(tlb + TLB_HINTS_AT) + this.#u32(tlb + TLB_HINTS_MASK) + 4;
-        own.add(entries, LITMUS_TLB_WAYS * ENTRY_BYTES);
-        return own.list;
-      }),
-    ];
+        at = addresses + 1;
+      }
+      this.view.setUint32(values + 8 * v, at, true);
+      this.view.setUint32(values + 8 * v + 4, stride, true);
+    }
+  }
+
+  #makeSeats(islands: readonly number[], frames: number): void {
+    const { core, view, instances } = this;
+    const count = programsOf(this.program).length;
+    const seats = this.#allocate(SEAT_BYTES * count * instances.length);
+    view.setUint32(this.address + ARENA_SEATS, seats, true);
+    // Until a thread comes to it, no CPU is in user mode (Litmus.begin).
+    for (const { cpus } of instances) for (const { cpu } of cpus) view.setUint32(cpu + CPU_MODE, MODE_KERNEL, true);
+    const lines = instances.map((instance, n) =>
+      linesOf(instance, { core, view, island: islands[n] as number, first: n * frames, frames }),
+    );
+    for (let c = 0; c < count; c++) {
+      const own = lines.map((each) => each[c] as (typeof each)[number]);
+      const total = own.reduce((sum, { own, shared }) => sum + own.length + shared.length, 0);
+      let list = this.#allocate(8 * instances.length + 4 * total);
+      let saved = this.#allocate(LINE * total);
+      for (const [n, instance] of instances.entries()) {
+        const seat = seats + (c * instances.length + n) * SEAT_BYTES;
+        const { own: mine, shared } = own[n] as (typeof own)[number];
+        view.setUint32(seat + SEAT_ISLAND, islands[n] as number, true);
+        view.setUint32(seat + SEAT_BLOCK, (instance.cpus[c] as InstanceCpu).block, true);
+        view.setUint32(seat + SEAT_LINES, list, true);
+        view.setUint32(seat + SEAT_SAVED, saved, true);
+        for (const word of [mine.length, shared.length, ...mine, ...shared]) {
+          view.setUint32(list, word, true);
+          list += 4;
+        }
+        saved += LINE * (mine.length + shared.length);
+        core.saveSeat(seat);
+      }
+    }
   }
 
   #u32(address: number): number {
@@ -419,49 +385,44 @@ export class Arena implements LitmusHost {
   }
 }
 
-/** Lines of memory, each once. */
-class Lines {
-  readonly #lines = new Set<number>();
-
-  add(start: number, bytes: number): void {
-    for (let line = start - (start % LINE); line < start + bytes; line += LINE) this.#lines.add(line);
-  }
-
-  get list(): number[] {
-    return [...this.#lines];
-  }
-}
-
-function hasCalls({ cpus, afterwards }: LitmusProgram): boolean {
-  return [...cpus, ...(afterwards === undefined ? [] : [afterwards])].some(({ code }) =>
-    code.some(({ op }) => op === OP_CALL),
-  );
+/** Where the reports of a CPU stand, and how far it is from one to the next. */
+interface Column {
+  readonly reports: number;
+  readonly stride: number;
 }
 
 function hasFolios(program: LitmusProgram): boolean {
   return hasCalls(program) || program.world.frames.some(({ folio }) => folio !== undefined);
 }
 
-function range(first: number, end: number): number[] {
-  return Array.from({ length: end - first }, (_, n) => first + n);
+/** May a flush be owed at the end? */
+function owesFlushes(program: LitmusProgram): boolean {
+  return (
+    hasCalls(program) || program.symbols.some((symbol) => symbol.of === 'mm' && symbol.field === 'tlb_flush_pending')
+  );
 }
 
 function roundUp(n: number, to: number): number {
   return Math.ceil(n / to) * to;
 }
 
-/** The ghost records of the pages that several CPUs store to. */
-function sharedGhosts(program: LitmusProgram, instance: Instance): number[] {
+/** What threads have to know of the ghost words of a page: their address, and GHOST_SHARED and GHOST_GUARDED. */
+function ghostKinds(program: LitmusProgram, instance: Instance): (readonly [number, number])[] {
   const stored = program.cpus.map(
     ({ code }) =>
       new Set(
         code.flatMap(({ op, c }) => ((op === OP_USER_STORE || op === OP_USER_EXCHANGE) && c !== undefined ? [c] : [])),
       ),
   );
-  return program.symbols.flatMap((symbol, n) => {
-    const writers = stored.filter((symbols) => symbols.has(n)).length;
-    const page = symbol.of === 'page' && symbol.field === 'last' ? instance.pages.get(symbol.name) : undefined;
-    return writers > 1 && page !== undefined ? [page.ghost] : [];
+  return [...instance.pages].map(([page, { ghost }]) => {
+    const numbers = program.symbols.flatMap((symbol, n) =>
+      symbol.of === 'page' && symbol.name === page && symbol.field === 'last' ? [n] : [],
+    );
+    const writers = stored.filter((symbols) => numbers.some((n) => symbols.has(n))).length;
+    const guarded = program.symbols.some(
+      (symbol) => symbol.of === 'page' && symbol.name === page && symbol.field === 'guard',
+    );
+    return [ghost, (writers > 1 ? GHOST_SHARED : 0) | (guarded ? GHOST_GUARDED : 0)];
   });
 }
 
@@ -488,9 +449,11 @@ function islandHeapOf(program: LitmusProgram): number {
   return roundUp(running * each + code * INSTRUCTION_BYTES + small + (hasFolios(program) ? 65_536 : 0), LINE);
 }
 
-/** Bytes of heap for the rest of an instance: its island, its record, and what it was at the start. */
-function outsideOf({ observed, cpus }: LitmusProgram, heap: number, frames: number): number {
-  const record = roundUp(RECORD_VALUES + 12 * observed.length + 64, LINE) + LINE;
-  const saved = (heap / LINE + frames * 4) * (LINE + 4) + (cpus.length + 2) * (LITMUS_BYTES + 4 * LINE);
-  return ISLAND_BYTES + 4 * LINE + record + saved + frames * FOLIO_BYTES;
+/** Bytes of heap for the rest of an instance: its island, what it reports, and what it was at the start. */
+function outsideOf(program: LitmusProgram, heap: number, frames: number): number {
+  const programs = programsOf(program).length;
+  const seats =
+    programs * (SEAT_BYTES + REPORT_VALUES + 8) + 12 * program.observed.length + 4 * program.world.mms.length;
+  const saved = (heap / LINE + frames * 4) * (LINE + 4) + programs * (LITMUS_BYTES + 4 * LINE);
+  return ISLAND_BYTES + 4 * LINE + roundUp(seats, LINE) + saved + frames * FOLIO_BYTES;
 }

@@ -47,7 +47,7 @@ function raced(message: ToRacer, begin: () => void): FromRacer {
     if (delays !== undefined) core.tuneChaos(seed | 1, delays.oneIn, delays.longest);
     if (message.fault === 'throw') throw new Error('a fault that a test asked for');
     begin();
-    core.race(arena, racer);
+    while (core.race(arena, racer) !== 0) {}
     for (const agent of agents) core.detach(agent);
     return { kind: 'raced' };
   } catch (error) {
