@@ -720,6 +720,7 @@ export const SCAN_END = 56; //      u64   in and out: ... and none from here on;
 export const SCAN_TOUCHED = 64; //  u64   out: entries that were changed, or found by a harvest
 export const SCAN_FIRST = 72; //    u64   out: first byte that they map, meaningless if there are none
 export const SCAN_FINAL = 80; //    u64   out: last byte that they map
+export const SCAN_SPARE = 120; //   u64   scratch: a constant on its way to a vector
 export const SCAN_HITS = 128; //    u64 × 8  scratch: the entries of one table that were hit
 export const SCAN_BYTES = 192;
 
