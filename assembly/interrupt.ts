@@ -56,7 +56,7 @@ let crowded: u32 = 0;
 
 export abstract class Interrupts {
   /** The `count` CPUs whose addresses stand at `cpus` are run by this instance, one at a time between two instructions (litmus/crowd.ts). */
-  static gather(cpus: usize, count: u32): void {
+  static setCrowd(cpus: usize, count: u32): void {
     crowd = cpus;
     crowded = count;
   }

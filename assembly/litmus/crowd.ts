@@ -42,7 +42,7 @@ export abstract class Crowd {
     for (let n: u32 = 0; n < count; ++n) {
       store<u32>(Crowd.at(cpus, n), load<u32>(<usize>load<u32>(Crowd.at(blocks, n)), LITMUS_CPU));
     }
-    Interrupts.gather(cpus, count);
+    Interrupts.setCrowd(cpus, count);
     for (let n: u32 = 0; n < count; ++n) {
       Agent.become(load<u32>(Crowd.at(agents, n)));
       Litmus.begin(<usize>load<u32>(Crowd.at(blocks, n)));
@@ -61,7 +61,7 @@ export abstract class Crowd {
         if (Agent.mayBlock()) Shared.nap(CONTROL, load<u32>(CONTROL), false, MOMENT_NS);
       }
     }
-    Interrupts.gather(0, 0);
+    Interrupts.setCrowd(0, 0);
     Agent.become(load<u32>(agents));
   }
 

@@ -1,16 +1,18 @@
 // `pagewalk check`: explores and races all of it within a budget, and says what nobody expected.
 //
 // Guarantees: first every variant is explored, the quick ones first, for at most EXPLORING of the budget; then each is raced for an equal part of
-// the rest. What did not come to its end is said to be unknown, never to hold. Ctrl-C prints what is known. When it ends, no thread
-// is left.
+// the rest. What threads violate is told at once, with its token, and if nobody expects it, or with --trace, with the shortest interleaving to it. What
+// did not come to its end is said to be unknown, never to hold. Ctrl-C prints what is known. When it ends, no thread is left.
 
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import type { Finding } from '../explore/pool.ts';
-import { variantsOf } from '../litmus/index.ts';
+import { expectationsOf, variantsOf } from '../litmus/index.ts';
 import { scenarioText } from '../report/check.ts';
 import type { CheckedVariant } from '../report/checked.ts';
 import { outcomesJson, surprisesOf, variantJson } from '../report/stress.ts';
+import { variantText } from '../report/verdicts.ts';
+import { type Witness, witnessJson, witnessText } from '../report/witness.ts';
 import { plural } from '../report/words.ts';
 import type { StressResult } from '../stress/index.ts';
 import { durationArgument, numberArgument } from './arguments.ts';
@@ -21,12 +23,15 @@ import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import { checkReportPath, REPORT_OPTION, writeReport } from './report.ts';
 import { openScenarios } from './scenarios.ts';
+import { usualOf } from './variants.ts';
+import { Witnesses } from './witness.ts';
 
 interface CheckCommandOptions {
   readonly budget?: number;
   readonly workers: number;
   readonly seed: number;
   readonly build: 'release' | 'chaos' | 'both';
+  readonly trace?: true;
   readonly json?: true;
   readonly report?: string;
 }
@@ -57,6 +62,7 @@ export function checkCommand(script: URL): Command {
         .choices(['release', 'chaos', 'both'])
         .default('release'),
     )
+    .option('--trace', 'draw how each violation comes about that threads show, also those that are expected')
     .option('--json', 'one JSON object a line, for each outcome and each variant')
     .option(...REPORT_OPTION)
     .addHelpText('after', HELP)
@@ -103,7 +109,17 @@ async function check(script: URL, args: readonly string[], options: CheckCommand
         const raceMs = Math.max(LEAST_RACE_MS, (left() - LATE_MS * parts) / parts);
         checker.onProgress = (text) =>
           progress.show(() => `raced ${raced - 1} of ${plural(variations.length, 'variant')}, ${text}`);
-        const races = await racesOf(checker, variation, raceMs);
+        const witnesses = new Witnesses(
+          variation,
+          async () => findings[n],
+          async (witness) => {
+            progress.clear();
+            for (const line of witnessLines(variation, witness, options)) output.line(line);
+            await output.turn();
+          },
+        );
+        const races = await racesOf(checker, variation, raceMs, witnesses);
+        await witnesses.settled();
         own.push(checker.checked(variation, findings[n] ?? 'not within the budget', races));
       }
       checked.push(...own);
@@ -136,15 +152,40 @@ async function check(script: URL, args: readonly string[], options: CheckCommand
 /** What a race costs beside racing. */
 const LATE_MS = 12;
 
-async function racesOf(checker: Checker, variation: Variation, raceMs: number): Promise<readonly StressResult[]> {
+async function racesOf(
+  checker: Checker,
+  variation: Variation,
+  raceMs: number,
+  witnesses: Witnesses,
+): Promise<readonly StressResult[]> {
   if (checker.cancelled) return [];
   try {
-    return await checker.race(variation, raceMs);
+    return await checker.race(variation, raceMs, witnesses.add);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     complain(`${variation.scenario.name.text} ${variation.id ?? ''}: not raced: ${error.message}`);
     return [];
   }
+}
+
+/** What threads violate, and how: what the file expects is told in two lines, unless more is wanted. */
+function* witnessLines(
+  { scenario, id, variant, argument }: Variation,
+  witness: Witness,
+  { json, trace }: CheckCommandOptions,
+): Generator<string> {
+  if (json) {
+    yield witnessJson(witness);
+    return;
+  }
+  const style = outputStyle();
+  const expected = expectationsOf(scenario, variant).some(
+    ({ invariant, verdict }) => invariant === witness.invariant && verdict === 'violated',
+  );
+  const head = variantText(scenario.name.text, id, variant, usualOf(scenario));
+  yield `${style('bold', head)}  violated on threads: ${witness.invariant}${expected ? ', as expected' : ''}`;
+  if (trace || !expected) yield* witnessText(witness, { width: outputWidth(), style });
+  else yield `pagewalk replay ${witness.token}${argument}`;
 }
 
 /** Explores in passes, each with more time for the variants that the one before did not finish. */

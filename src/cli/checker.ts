@@ -1,7 +1,8 @@
 // Explores and races variants, one after the other: what `pagewalk stress` and `pagewalk check` share.
 //
 // Guarantees: what was found of a variant arrives in the order of the variants; a variant of which something failed is told, and the others go on.
-// While threads race nothing is explored, so that races have the processors. After `close` no thread is left.
+// While threads race nothing is explored, so that races have the processors, save a variant that was just seen to be violated, if its caller
+// asks. After `close` no thread is left.
 
 import { availableParallelism } from 'node:os';
 import { Cancelled, type Finding, Pool } from '../explore/pool.ts';
@@ -72,10 +73,14 @@ export class Checker {
     }
   }
 
-  /** Races for `raceMs` milliseconds with each build. @throws RangeError if the scenario cannot be raced */
+  /**
+   * Races for `raceMs` milliseconds with each build; `onForbidden` hears of invariants that an outcome violates, while the race goes on.
+   * @throws RangeError if the scenario cannot be raced
+   */
   async race(
     { scenario, variant }: NamedVariant & { readonly scenario: Scenario },
     raceMs: number,
+    onForbidden: (invariants: readonly string[]) => void = () => {},
   ): Promise<readonly StressResult[]> {
     const { builds, workers, seed, instances, hangMs } = this.#options;
     const program = compile(scenario, variant);
@@ -91,6 +96,7 @@ export class Checker {
         hangMs,
         budgetMs: raceMs,
         signal: this.#abort.signal,
+        onForbidden: ({ violated }) => onForbidden(violated),
         onProgress: ({ executions, seconds }) =>
           this.onProgress(
             `${scenario.name.text}: ${Math.round(executions / seconds).toLocaleString('en')} executions/s`,

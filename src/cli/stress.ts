@@ -1,16 +1,16 @@
 // `pagewalk stress`: races variants of scenarios on real threads, and holds what they show against the explorer.
 //
-// Guarantees: outcomes are printed when a variant's race is over; one that is forbidden comes with the explorer's shortest interleaving to it.
+// Guarantees: outcomes are printed when a variant's race is over. One that is forbidden is told at once, with the explorer's shortest interleaving to it.
 // Ctrl-C prints what is known within a second. When it ends, no thread is left.
 
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
+import type { Finding } from '../explore/pool.ts';
 import { type NamedVariant, type Scenario, variantsOf } from '../litmus/index.ts';
 import type { CheckedVariant } from '../report/checked.ts';
-import { diagramOf } from '../report/diagram.ts';
-import { diagramText } from '../report/diagramtext.ts';
 import { agreementText, outcomesJson, raceText, surprisesOf, variantJson } from '../report/stress.ts';
 import { variantText } from '../report/verdicts.ts';
+import { type Witness, witnessJson, witnessText } from '../report/witness.ts';
 import { plural } from '../report/words.ts';
 import { durationArgument, numberArgument, powerArgument, repeated, settingArgument } from './arguments.ts';
 import { Checker, type Variation } from './checker.ts';
@@ -19,8 +19,9 @@ import { complain, EXIT_FAILED, EXIT_INTERRUPTED } from './exit.ts';
 import { Output } from './output.ts';
 import { Progress } from './progress.ts';
 import { checkReportPath, REPORT_OPTION, writeReport } from './report.ts';
-import { openScenarios, sentencesOf } from './scenarios.ts';
+import { openScenarios } from './scenarios.ts';
 import { combinations, type Setting, usualOf } from './variants.ts';
+import { Witnesses } from './witness.ts';
 
 interface StressCommandOptions {
   readonly set?: readonly Setting[];
@@ -114,10 +115,19 @@ async function run(script: URL, args: readonly string[], options: StressCommandO
     for (const variation of variations) {
       if (checker.cancelled) break;
       try {
-        const races = await checker.race(variation, raceMs);
-        const finding = options.explore
-          ? await checker.explore(variation, () => options.exploreTimeout * 1000)
-          : 'not asked for';
+        let exploring: Promise<Finding | string | undefined> | undefined;
+        const explore = () => {
+          exploring ??= checker.explore(variation, () => options.exploreTimeout * 1000);
+          return exploring;
+        };
+        const witnesses = new Witnesses(variation, explore, async (witness) => {
+          for (const line of printer.witness(variation, witness)) output.line(line);
+          await output.turn();
+        });
+        const tells = options.explore && options.trace;
+        const races = await checker.race(variation, raceMs, tells ? witnesses.add : undefined);
+        await witnesses.settled();
+        const finding = options.explore ? await explore() : 'not asked for';
         const checked = checker.checked(variation, finding ?? 'interrupted', races);
         found.push(checked);
         for (const line of printer.variant(variation, checked)) output.line(line);
@@ -165,7 +175,7 @@ class Printer {
     this.progress.show(() => `${this.#raced} of ${plural(this.#total, 'variant')}, ${text}`);
   }
 
-  *variant({ scenario, id, variant, argument }: Variation, checked: CheckedVariant): Generator<string> {
+  *variant({ scenario, id, variant }: Variation, checked: CheckedVariant): Generator<string> {
     this.progress.clear();
     this.#raced++;
     this.#executions += checked.races.reduce((sum, { executions }) => sum + executions, 0);
@@ -181,23 +191,18 @@ class Printer {
     for (const race of checked.races) yield* raceText(race, checked.expected, this.#width);
     yield* agreementText(checked, this.#width);
     for (const { text } of surprises) yield this.#style('red', `  SURPRISE: ${text}`);
-    if (this.#options.trace) yield* this.#traces(checked, argument);
   }
 
-  /** How each violation comes about that threads showed. */
-  *#traces(checked: CheckedVariant, argument: string): Generator<string> {
-    const seen = new Set(checked.races.flatMap(({ outcomes }) => outcomes.flatMap(({ violated }) => violated)));
-    const sentences = sentencesOf(checked.scenario);
-    for (const { invariant, counterexample } of checked.explored?.verdicts ?? []) {
-      const trace = checked.traces.get(invariant);
-      if (!seen.has(invariant) || counterexample === undefined || trace === undefined) continue;
-      yield '';
-      yield `  ${invariant}: the shortest interleaving`;
-      const diagram = diagramOf(trace, (each) => sentences.get(each));
-      yield* diagramText(diagram, { width: this.#width, style: this.#style });
-      yield `pagewalk replay ${counterexample.token}${argument}`;
-      yield '';
+  /** How a violation comes about that threads show. */
+  *witness({ scenario, id, variant }: Variation, witness: Witness): Generator<string> {
+    this.progress.clear();
+    if (this.#options.json) {
+      yield witnessJson(witness);
+      return;
     }
+    const head = variantText(scenario.name.text, id, variant, usualOf(scenario));
+    yield `${this.#style('bold', head)}  violated on threads`;
+    yield* witnessText(witness, { width: this.#width, style: this.#style });
   }
 
   refuse({ scenario, id, variant }: Variation, error: Error): void {

@@ -40,8 +40,8 @@ export interface StressOptions {
   readonly signal?: { readonly aborted: boolean };
   /** Called now and then. */
   readonly onProgress?: (progress: StressProgress) => void;
-  /** Of tests: what goes wrong in the thread of this racer. */
-  readonly fault?: { readonly racer: number; readonly kind: 'throw' };
+  /** Called once for each outcome that is forbidden, soon after the round that showed it was counted; its count is what is known by then. */
+  readonly onForbidden?: (outcome: StressOutcome) => void;
 }
 
 export interface StressProgress {
@@ -143,6 +143,7 @@ class Race {
   readonly #hangs: string[] = [];
   readonly #deaths: string[] = [];
   readonly #samples: StressProgress[] = [];
+  readonly #told = new Set<string>();
   #overflow = 0;
   #seconds = 0;
   #workers = 0;
@@ -192,6 +193,7 @@ class Race {
   async #watch(arena: Arena, crew: Crew, began: number, budgetMs: number, before: number): Promise<void> {
     const { hangMs = 2500, signal, onProgress } = this.#options;
     let pulse = arena.pulse();
+    let news = 0;
     let beat = began;
     for (;;) {
       await crew.pause(POLL_MS);
@@ -203,17 +205,21 @@ class Race {
       const progress = { executions: before + arena.executions, seconds: this.#seconds + (now - began) / 1000 };
       this.#samples.push(progress);
       onProgress?.(progress);
+      if (arena.news !== news) {
+        news = arena.news;
+        this.#tellForbidden(arena);
+      }
       if (signal?.aborted) this.#cut = true;
       if (signal?.aborted || now - began >= budgetMs) {
         arena.stop();
-        if (!(await this.#lastRound(arena, crew)) && !this.#cut) this.#hangs.push(hangText(arena));
+        if (!(await this.#lastRound(arena, crew)) && !this.#cut) this.#addHang(arena);
         return;
       }
       const next = arena.pulse();
       if (next !== pulse) beat = now;
       pulse = next;
       if (now - beat >= hangMs) {
-        this.#hangs.push(hangText(arena));
+        this.#addHang(arena);
         return;
       }
     }
@@ -236,6 +242,27 @@ class Race {
       this.#counts.set(key, { values, failed, count: count + (known?.count ?? 0) });
     }
     this.#overflow += arena.overflow;
+    this.#tellForbidden(arena);
+  }
+
+  #tellForbidden(arena: Arena): void {
+    const { onForbidden } = this.#options;
+    if (onForbidden === undefined) return;
+    for (const counted of arena.counted()) {
+      const outcome = outcomeOf(this.#program, counted);
+      if (outcome.grade === 'forbidden') this.#tell(outcome);
+    }
+  }
+
+  #tell(outcome: StressOutcome): void {
+    if (this.#told.has(outcome.text)) return;
+    this.#told.add(outcome.text);
+    this.#options.onForbidden?.(outcome);
+  }
+
+  #addHang(arena: Arena): void {
+    this.#hangs.push(hangText(arena));
+    this.#tell(hangOutcome(1));
   }
 
   #executions(): number {
@@ -274,7 +301,7 @@ class Crew {
   /** Why one of them can go on no more. */
   failure: string | undefined;
 
-  constructor(arena: Arena, module: object, heat: number, { spawn, seed = 1, build, fault }: StressOptions) {
+  constructor(arena: Arena, module: object, heat: number, { spawn, seed = 1, build }: StressOptions) {
     this.#waiting = arena.racing;
     this.#racing = arena.racing;
     for (let racer = 0; racer < arena.racing; racer++) {
@@ -304,7 +331,6 @@ class Crew {
         crowd: arena.crowd,
         seed: mixed(seed, heat, racer),
         delays: build === 'chaos' ? { oneIn: 4, longest: 256 } : undefined,
-        fault: heat === 0 && fault?.racer === racer ? fault.kind : undefined,
       });
     }
   }

@@ -17,8 +17,6 @@ export interface ToRacer {
   readonly seed: number;
   /** Of the chaos build: delays once in 2^oneIn points, for up to `longest` loads. */
   readonly delays: { readonly oneIn: number; readonly longest: number } | undefined;
-  /** Of tests: what goes wrong in this thread. */
-  readonly fault?: 'throw' | undefined;
 }
 
 export type FromRacer =
@@ -45,7 +43,6 @@ function raced(message: ToRacer, begin: () => void): FromRacer {
     // Seed 0 would be none.
     core.seedChoices(seed | 1);
     if (delays !== undefined) core.tuneChaos(seed | 1, delays.oneIn, delays.longest);
-    if (message.fault === 'throw') throw new Error('a fault that a test asked for');
     begin();
     while (core.race(arena, racer) !== 0) {}
     for (const agent of agents) core.detach(agent);

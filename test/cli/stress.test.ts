@@ -10,6 +10,9 @@ const cli = useCli();
 const fixture = (name: string) => readFileSync(join(import.meta.dirname, '../fixtures/scenarios', name), 'utf8');
 const COUNTER = cli.file('counter.litmus', fixture('counter.litmus'));
 cli.file('trusting.litmus', fixture('counter.litmus').replace(/expect SUM violated[^;]*;/g, ''));
+// It does not expect what happens without a flush.
+const writer = readFileSync(join(import.meta.dirname, '../../src/scenarios/clean-against-writer.litmus'), 'utf8');
+cli.file('unaware.litmus', writer.replace(/^expect WRITEBACK violated in B3 .*$/m, ''));
 const B3 = ['clean-against-writer', '--set', 'flush=none', '--set', 'start=dirty'];
 const json = (stdout: string) =>
   stdout
@@ -53,6 +56,23 @@ describe('stress', () => {
       expect.objectContaining({ outcome: 'violates WRITEBACK', grade: 'forbidden', violated: ['WRITEBACK'] }),
     );
     expect(variants[0].variant).toMatchObject({ flush: 'none', start: 'dirty', machine: 'recheck' });
+  });
+
+  test.each([
+    { format: [], told: /^ {2}WRITEBACK: the shortest interleaving$[\s\S]*^pagewalk replay \S+$/m },
+    { format: ['--json'], told: /^\{.*"forbidden":"WRITEBACK","token":"\w+","interleaving":\{.*\}\}$/m },
+  ])('tells what is forbidden while the race goes on $format', async ({ format, told }) => {
+    const child = cli.start(['stress', ...B3, '--budget', '1h', ...format]);
+    let out = '';
+    child.stdout.on('data', (data) => {
+      out += data;
+      // A second one would kill it.
+      if (!child.killed && told.test(out)) child.kill('SIGINT');
+    });
+    const [code] = await once(child, 'exit');
+    expect(code).toBe(130);
+    expect(out.match(new RegExp(told, 'gm'))).toHaveLength(1);
+    expect(out.search(told)).toBeLessThan(out.indexOf(format.length > 0 ? '"executions"' : 'executions in'));
   });
 
   test('ends with 1 if threads violate what the file does not expect', () => {
@@ -104,6 +124,9 @@ describe('check', () => {
     expect(stdout).toMatch(/^ {2}B0 +holds in all [\d,]+ states +[\d,]+ +1 of 1 outcome$/m);
     expect(stdout).toMatch(/^ {2}B3 +violated: WRITEBACK +[\d,]+ +WRITEBACK .* 1 of 1 outcome$/m);
     expect(stdout).toMatch(/^ {2}MP-sc +holds in all \d+ states/m);
+    expect(stdout).toMatch(
+      /^clean-against-writer B3 .*violated on threads: WRITEBACK, as expected\npagewalk replay \S+$[\s\S]*^ {2}B3 /m,
+    );
     expect(stdout).toMatch(/\d+ variants, \d+ explored to the end in .*, no surprise, \d+\.\d{3} s\n$/);
   });
 
@@ -111,6 +134,13 @@ describe('check', () => {
     const { status, stdout } = cli.run(['check', 'trusting.litmus', '--budget', '3s']);
     expect(stdout).toMatch(/SURPRISE: .*SUM.*which the file does not expect/);
     expect(status).toBe(1);
+  });
+
+  test('draws how a violation comes about that nobody expects', () => {
+    const { stdout } = cli.run(['check', 'unaware.litmus', '--budget', '8s']);
+    expect(stdout).toMatch(
+      /B3 .*violated on threads: WRITEBACK\n {2}WRITEBACK: the shortest interleaving\n[\s\S]*^pagewalk replay \S+ unaware.litmus$/m,
+    );
   });
 
   test('as JSON', () => {

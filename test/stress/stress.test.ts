@@ -162,8 +162,16 @@ describe('threads', () => {
   });
 
   test('one that throws is told, and the race goes on with new ones', async () => {
-    const result = await race(await program('message-passing', 'MP-sc'), { fault: { racer: 1, kind: 'throw' } });
-    expect(result.deaths).toEqual(['racer 1: a fault that a test asked for']);
+    let faults = 0;
+    // Of the first heat, racer 1 is asked for more agents than there are.
+    const spawn = () => {
+      const thread = racers.spawn();
+      const post: typeof thread.post = (message) =>
+        thread.post(message.racer === 1 && faults++ === 0 ? { ...message, crowd: 100 } : message);
+      return { ...thread, post };
+    };
+    const result = await race(await program('message-passing', 'MP-sc'), { spawn });
+    expect(result.deaths).toEqual(['racer 1: more agents than a memory takes']);
     expect(result.executions).toBeGreaterThan(0);
     expect(result.cut).toBe(false);
   });
@@ -182,6 +190,21 @@ describe('threads', () => {
     expect(result.deaths).toEqual([expect.stringMatching(/^racer 1: /)]);
     expect(result.outcomes.every(({ violated }) => violated.length === 0)).toBe(true);
     expect(result.cut).toBe(false);
+  });
+
+  test('what is forbidden is told while the race goes on, each outcome once', async () => {
+    const controller = new AbortController();
+    const told: string[] = [];
+    const result = await race(await program('clean-against-writer', 'B3'), {
+      budgetMs: 600_000,
+      signal: controller.signal,
+      onForbidden: ({ text }) => {
+        told.push(text);
+        controller.abort();
+      },
+    });
+    expect(told).toEqual(['violates WRITEBACK']);
+    expect(result.cut).toBe(true);
   });
 
   test('a signal ends the race, with what was counted', async () => {
