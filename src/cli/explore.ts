@@ -41,12 +41,13 @@ import { combinations, type Setting, usualOf } from './variants.ts';
 
 interface ExploreCommandOptions {
   readonly set?: readonly Setting[];
+  readonly memory?: 'sc' | 'tso';
   readonly all?: true;
   readonly invariant?: readonly string[];
   readonly reduce: boolean;
   readonly maxStates?: number;
   readonly timeout?: number;
-  readonly memory?: number;
+  readonly maxMemory?: number;
   readonly preemptions?: number;
   readonly random?: 'walk' | 'pct';
   readonly seed: number;
@@ -60,6 +61,8 @@ interface ExploreCommandOptions {
 const MOST = Number.MAX_SAFE_INTEGER;
 const MIB = 2 ** 20;
 
+const MEMORY = new Option('--memory <model>', 'as --set memory=<model>').choices(['sc', 'tso']).conflicts('all');
+
 export function exploreCommand(script: URL): Command {
   return new Command('explore')
     .description('Explore every variant of scenarios through every interleaving, and draw what goes wrong.')
@@ -67,11 +70,12 @@ export function exploreCommand(script: URL): Command {
     .argument('[scenario...]', 'names of the catalogue, or litmus files (default: the catalogue)')
     .option('--set <parameter=value>', 'the variant with this value, * for each; repeatable', repeated(settingArgument))
     .addOption(new Option('--all', 'every combination of all parameters').conflicts('set'))
+    .addOption(MEMORY)
     .option('--invariant <name>', 'only what is found of this invariant; repeatable', repeated(String))
     .option('--no-reduce', 'without partial-order reduction: meet every state')
     .option('--max-states <count>', 'stop a variant after so many states', numberArgument(1, MOST))
     .option('--timeout <seconds>', 'stop a variant after so many seconds', numberArgument(1, 10_000_000))
-    .option('--memory <mebibytes>', 'stop a variant when its visited states take so much', numberArgument(1, 1_000_000))
+    .option('--max-memory <mebibytes>', 'stop it when its visited states take so much', numberArgument(1, 1_000_000))
     .addOption(
       new Option('--preemptions <count>', 'only executions with at most so many preemptions')
         .argParser(numberArgument(0, 1000))
@@ -132,9 +136,11 @@ async function explore(script: URL, args: readonly string[], options: ExploreCom
   if (printer.failed) process.exitCode = EXIT_FAILED;
 }
 
-function variationsOf(scenario: Scenario, { set, all }: ExploreCommandOptions): readonly NamedVariant[] {
+function variationsOf(scenario: Scenario, { set, memory, all }: ExploreCommandOptions): readonly NamedVariant[] {
   if (all) return combinations(scenario, [], true);
-  return set === undefined ? variantsOf(scenario) : combinations(scenario, set, false);
+  if (set === undefined && memory === undefined) return variantsOf(scenario);
+  const model = memory === undefined ? [] : [{ name: 'memory', value: memory }];
+  return combinations(scenario, [...(set ?? []), ...model], false);
 }
 
 /** What an exploration found, or why it failed: nothing is thrown, for others go on. */
@@ -192,12 +198,12 @@ class Printer {
   #states = 0;
 
   constructor(variations: readonly Variation[], options: ExploreCommandOptions) {
-    const { reduce, maxStates, timeout, memory, preemptions, random, seed, runs } = options;
+    const { reduce, maxStates, timeout, maxMemory, preemptions, random, seed, runs } = options;
     this.#options = options;
     this.#total = variations.length;
     this.#bounds = {
       ...(timeout !== undefined && { timeoutMs: timeout * 1000 }),
-      ...(memory !== undefined && { memoryBytes: memory * MIB }),
+      ...(maxMemory !== undefined && { memoryBytes: maxMemory * MIB }),
       ...(preemptions !== undefined && { preemptions }),
       ...(random !== undefined && { random: { kind: random, seed, runs } }),
     };

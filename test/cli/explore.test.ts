@@ -95,6 +95,19 @@ describe('explore', () => {
     expect(cli.run(['explore', HOPEFUL, '--set', 'how=plain', '--random', 'walk', '--runs', '200']).status).toBe(1);
   });
 
+  test('--memory tso is --set memory=tso: store buffering becomes possible', () => {
+    const found = (args: readonly string[]) =>
+      json(cli.run(['explore', 'store-buffering', '--json', ...args]).stdout).map(({ variant, invariant, verdict }) => [
+        variant,
+        invariant,
+        verdict,
+      ]);
+    expect(found(['--memory', 'tso'])).toEqual(found(['--set', 'memory=tso']));
+    const verdictOf = (model: string) =>
+      found(['--memory', model]).find(([, invariant]) => String(invariant).startsWith('exists'))?.[2];
+    expect([verdictOf('sc'), verdictOf('tso')]).toEqual(['violated', 'holds']);
+  });
+
   test('without reduction the verdicts are the same', () => {
     const verdicts = (args: readonly string[]) =>
       json(cli.run(['explore', COUNTER, '--json', ...args]).stdout).map(({ id, invariant, verdict }) => [
