@@ -36,9 +36,12 @@ describe.each(readdirSync(FOLDER).filter((name) => name.endsWith('.litmus')))('%
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
   const { variant } = variantsOf(parsed.scenario)[0] ?? { variant: {} };
   if (name.endsWith('-whole.litmus')) {
-    // Whole functions of the core touch much; of a search that ends soon what a CPU only reads so far counts as no word of its own.
+    // Whole functions of the core touch much.
     test.each(SHOOTDOWNS)('%s', async (shootdown) => {
       await check(compile(parsed.scenario, { ...variant, shootdown }), MOST_STATES_OF_WHOLE);
+    });
+    test.each(SHOOTDOWNS)('%s, with store buffers', async (shootdown) => {
+      await check(compile(parsed.scenario, { ...variant, shootdown, memory: 'tso' }), MOST_STATES_OF_WHOLE);
     });
     return;
   }

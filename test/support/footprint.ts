@@ -39,16 +39,16 @@ export async function watchFootprint(
   const step = machine.step.bind(machine);
   let before = new Uint32Array(0);
   let steps = 0;
-  /** After the first exploration: what each CPU has for itself, also where it only reads it still. */
-  let owned: readonly (readonly number[])[] = [];
+  /** What each CPU has had for itself, also where it only reads it so far: the exploration begins anew, and may end before it writes. */
+  const owned = machine.cpus.map(() => new Set<number>());
 
-  const said = (c: number, { granules }: Step): Set<number> => {
+  const said = (c: number, { granules }: Step, own: Iterable<number>): Set<number> => {
     const cpu = machine.cpus[c] as Machine['cpus'][number];
     const words = new Set<number>();
     for (const [first, end] of cpu.ranges) for (let word = first; word < end; word++) words.add(word);
     for (let word = cpu.stack >> 2; word < (cpu.stack + 4096) >> 2; word++) words.add(word);
     words.add((cpu.block + LITMUS_FAILED) >> 2);
-    for (const granule of [...(machine.owned[c] as number[]), ...(owned[c] ?? []), ...granules]) {
+    for (const granule of [...own, ...granules]) {
       for (const word of machine.wordsOf(granule)) words.add(word);
     }
     return words;
@@ -81,7 +81,9 @@ export async function watchFootprint(
     before.set(u32);
     const place = machine.placeOf(c);
     const made = step(c, choice);
-    const words = said(c, made);
+    const own = machine.owned[c] as number[];
+    for (const granule of own) owned[c]?.add(granule);
+    const words = said(c, made, own);
     for (const word of changed()) {
       mutable.add(word);
       const name = nameOf(machine, word * 4);
@@ -91,14 +93,13 @@ export async function watchFootprint(
     return made;
   };
   explore();
-  owned = machine.owned.map((granules) => granules.slice());
 
   machine.begin = begin;
   machine.step = (c, choice) => {
     before.set(u32);
     const place = machine.placeOf(c);
     const made = copyOf(step(c, choice));
-    const words = said(c, made);
+    const words = said(c, made, owned[c] as Set<number>);
     const after = [...words].map((word) => u32[word] as number);
     const real = u32.slice();
     u32.set(before);
