@@ -69,11 +69,12 @@ import {
   OP_USER_STORE,
 } from '../../assembly/litmus/ops_bits.ts';
 import type { CoreExports, CoreMemory, CoreModule } from '../core/exports.ts';
-import { createCoreMemory, instantiateCore } from '../core/instantiate.ts';
+import { instantiateCore } from '../core/instantiate.ts';
 import type { LitmusProgram } from '../litmus/program.ts';
 import { type Instance, type InstanceCpu, type LitmusHost, type SharedCode, setUp } from '../litmus/world.ts';
 import { layOut } from '../machine/layout.ts';
 import { freesFrames, hasCalls, LINE, linesOf, programsOf } from './lines.ts';
+import { giveBack, takeMemory } from './memories.ts';
 
 /** Tables of an mm of four levels whose pages lie beside each other; frames beside those that are named or allocated. */
 const TABLES = 4;
@@ -126,7 +127,7 @@ export class Arena implements LitmusHost {
     const frames = framesOf(program);
     const heap = islandHeapOf(program);
     const regions = layOut(size * frames * 4096, 2 ** 20 + size * (heap + outsideOf(program, heap, frames)));
-    this.memory = createCoreMemory(regions.end, true);
+    this.memory = takeMemory(regions.end);
     this.core = instantiateCore(module, this.memory);
     this.view = new DataView(this.memory.buffer);
     this.#words = new Int32Array(this.memory.buffer);
@@ -142,6 +143,11 @@ export class Arena implements LitmusHost {
     this.#arrange(islands, frames);
     // The racers have agents of their own.
     this.core.detach(0);
+  }
+
+  /** Its racers have come back, all of them, and nobody asks it anything any more. */
+  release(): void {
+    giveBack(this.memory);
   }
 
   // ---- while it runs

@@ -185,8 +185,11 @@ class Race {
       } else this.#deaths.push(crew.failure ?? `a thread did not begin within ${START_MS / 1000} s`);
     } finally {
       this.#seconds += (performance.now() - began) / 1000;
+      const { allHome } = crew;
       await crew.end();
       this.#collect(arena);
+      // A thread that was ended by force may run on for a moment.
+      if (allHome) arena.release();
     }
   }
 
@@ -362,6 +365,11 @@ class Crew {
       await this.pause(left);
     }
     return true;
+  }
+
+  /** All have come back, of their own accord. */
+  get allHome(): boolean {
+    return this.#racing === 0;
   }
 
   async end(): Promise<void> {

@@ -219,6 +219,52 @@ describe('threads', () => {
   });
 });
 
+describe('memory', () => {
+  /** Makes threads, and notes over which memories they race; `failing`: the first one fails. */
+  function spying(failing = false) {
+    const memories: object[] = [];
+    const spawn = () => {
+      const thread = racers.spawn();
+      const post: typeof thread.post = (message) => {
+        memories.push(message.memory);
+        thread.post(failing && memories.length === 1 ? { ...message, crowd: 100 } : message);
+      };
+      return { ...thread, post };
+    };
+    return { memories, spawn };
+  }
+
+  test('is that of the race before, and zero: what was counted there is not counted again', async () => {
+    const { memories, spawn } = spying();
+    const large = await race(await program('clean-against-writer', 'B3'), { spawn, budgetMs: 100 });
+    const small = await race(await program('message-passing', 'MP-sc'), { spawn, budgetMs: 100 });
+    const grown = await race(await program('reaper-fullmm-whole', 'H0'), { spawn, budgetMs: 100 });
+    expect(new Set(memories).size).toBe(1);
+    for (const { outcomes, executions, deaths } of [large, small, grown]) {
+      expect(deaths).toEqual([]);
+      expect(outcomes.reduce((sum, { count }) => sum + count, 0)).toBe(executions);
+    }
+    expect(states(small)).not.toContain('');
+    expect(grown.outcomes.flatMap(({ violated }) => violated)).toEqual([]);
+  });
+
+  test('is not used again if a thread may still be in it', async () => {
+    const { memories, spawn } = spying(true);
+    const result = await race(await program('message-passing', 'MP-sc'), { spawn, budgetMs: 1500 });
+    expect(result.deaths).toHaveLength(1);
+    expect(memories).toHaveLength(4);
+    expect(memories[2]).not.toBe(memories[0]);
+  });
+
+  test('of two races side by side is not shared', async () => {
+    const one = spying();
+    const other = spying();
+    const mp = await program('message-passing', 'MP-sc');
+    await Promise.all([one, other].map(({ spawn }) => race(mp, { spawn, budgetMs: 100 })));
+    expect(one.memories.some((memory) => other.memories.includes(memory))).toBe(false);
+  });
+});
+
 describe('refused, naming what and why', () => {
   test('a number of instances that is no power of two, and of workers that is none', async () => {
     const mp = await program('message-passing', 'MP-sc');
