@@ -903,6 +903,7 @@ export const ARENA_PENDING = 32; //     u32   address
 export const ARENA_MMS = 36; //         u32   mms whose tlb_flush_pending is judged
 export const ARENA_FREES = 40; //       u32   1: frames may be freed twice
 export const ARENA_PARTS = 44; //       u32   parts of equal size that the instances lie in, a power of two: in one, a racer runs the same CPUs
+export const ARENA_BLIND = 48; //       u32   1: nothing is noted of user accesses and nothing is judged
 export const ARENA_SEED = 64; //        u32   what the order of a round is made from
 export const ARENA_ARM = 68; //         u32   how the agents of a round behave to each other: one of MOST_ARMS ways
 export const ARENA_TURN = 72; //        u32   by how much the CPUs are shifted against the racers

@@ -1,8 +1,8 @@
 // Question: how many executions of a race does a second hold, on real threads? ×1.00: store buffering, two CPUs without a shootdown.
 //
-// Each sample is a race of its own, with new threads; rows take turns. Then: what a second processor brings on work that shares nothing; how long
-// it takes from the command to its first outcome; and how often each violation that the explorer proves is caught, in the release and
-// in the chaos build.
+// Each sample is a race of its own; rows take turns. Then: what it costs that user accesses are judged and stores noted; what a second processor
+// brings on work that shares nothing; how long it takes from the command to its first outcome; how often each violation that the explorer
+// proves is caught, in the release and in the chaos build, and which are not; and whether a variant that is right ever fails.
 
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
@@ -20,7 +20,52 @@ const RACES = [
 const DISJOINT = 1.8;
 const FIRST_OUTCOME_MS = 300;
 
-const spawnRacer = () => racerOf(new Worker(new URL('../build/worker.js', import.meta.url)));
+/** Milliseconds of a race whose outcomes are counted, and of those that go on until every violation was seen. */
+const COUNT_MS = 200;
+const SEARCH_MS = 500;
+/** Most searches for what no race of a variant showed, builds in turn. */
+const SEARCHES = 5;
+/** Milliseconds of a variant that is right, in each build. */
+const RIGHT_MS = 200;
+
+/** Threads that came home, for the next race: a new one takes longer to begin than a race of some milliseconds. */
+const idle = [];
+
+function spawnRacer() {
+  const seat = idle.pop() ?? hire();
+  seat.onMessage = seat.onEnd = () => {};
+  return {
+    post(message) {
+      seat.racing = true;
+      seat.thread.post(message);
+    },
+    onMessage: (listener) => {
+      seat.onMessage = listener;
+    },
+    onEnd: (listener) => {
+      seat.onEnd = listener;
+    },
+    async end() {
+      if (seat.racing) {
+        await seat.thread.end();
+        return;
+      }
+      idle.push(seat);
+      seat.onEnd('its race is over');
+    },
+  };
+}
+
+function hire() {
+  const thread = racerOf(new Worker(new URL('../build/worker.js', import.meta.url)));
+  const seat = { thread, racing: false, onMessage: () => {}, onEnd: () => {} };
+  thread.onMessage((message) => {
+    if (message.kind === 'raced') seat.racing = false;
+    seat.onMessage(message);
+  });
+  thread.onEnd((reason) => seat.onEnd(reason));
+  return seat;
+}
 
 export const stressing = {
   name: 'stress',
@@ -28,9 +73,14 @@ export const stressing = {
   async *tables(_machine, options) {
     const raceMs = options.quick ? 100 : 400;
     yield await executions(options, raceMs);
+    yield await ghosts(options, raceMs);
     if (availableParallelism() > 1) yield await disjoint(options, raceMs);
     yield await firstOutcome(options);
-    if (!options.quick) yield* await caught(options);
+    if (!options.quick) {
+      yield await caught(options);
+      yield await neverFailing(options);
+    }
+    await Promise.all(idle.splice(0).map(({ thread }) => thread.end()));
   },
 };
 
@@ -67,6 +117,34 @@ async function executions(options, raceMs) {
     rows,
     verdicts: RACES.map(({ atMost }, n) => verdictOf(rows[n], atMost)),
     notes: rows.map(({ name, nanoseconds }) => `${name}: ${(1000 / nanoseconds).toFixed(2)} million a second`),
+  };
+}
+
+/** The same races, with accesses judged and stores noted, and without. */
+async function ghosts(options, raceMs) {
+  const rows = [];
+  const notes = [];
+  for (const { name, scenario, id } of RACES.slice(0, 3)) {
+    const program = await programOf(scenario, id);
+    const [noted, blind] = [[], []];
+    for (let round = 0; round < ROUNDS; round++) {
+      const settings = { seed: options.seed + round, workers: 2 };
+      noted.push(await pace(program, raceMs, settings));
+      blind.push(await pace(program, raceMs, { ...settings, blind: true }));
+    }
+    const [one, other] = [rowOf(`${name} (${id})`, noted), rowOf(`${name} (${id}), without`, blind)];
+    rows.push(one, other);
+    const cost = one.nanoseconds - other.nanoseconds;
+    const part = (100 * cost) / other.nanoseconds;
+    notes.push(`${name}: ${cost.toFixed(0)} ns an execution, ${part.toFixed(0)} % of what it takes without`);
+  }
+  return {
+    title: 'what the ghost state of a race costs: user accesses judged and stores noted, or not',
+    parameters: `release build, two threads, races of ${raceMs} ms, seed ${options.seed}`,
+    baseline: rows[0].name,
+    rows,
+    verdicts: [],
+    notes,
   };
 }
 
@@ -130,47 +208,130 @@ function firstByte(seed) {
 }
 
 /** Every violation that a file of the catalogue expects, which is what the explorer proves: how often each build shows it. */
-async function* caught(options) {
-  const raceMs = 200;
+async function caught(options) {
   const notes = [];
+  const missed = [];
+  const seen = { release: 0, chaos: 0, either: 0 };
   let proved = 0;
-  const seen = { release: 0, chaos: 0 };
   for (const { name, scenario } of await catalogue()) {
     for (const { id, variant } of variantsOf(scenario)) {
-      const violable = expectationsOf(scenario, variant).filter(({ verdict }) => verdict === 'violated');
-      if (violable.length === 0) continue;
+      const wanted = violable(scenario, variant);
+      if (wanted.length === 0) continue;
       const program = await compile(scenario, variant);
-      const rates = [];
-      for (const build of ['release', 'chaos']) {
-        const race = await stress(program, { spawn: spawnRacer, budgetMs: raceMs, build, seed: options.seed });
-        rates.push({ build, race });
+      const found = { release: tally(), chaos: tally() };
+      for (const build of ['release', 'chaos']) await count(found[build], program, build, options.seed);
+      const isOpen = () => wanted.some((each) => !found.release.times.has(each) && !found.chaos.times.has(each));
+      for (let n = 0; n < SEARCHES && isOpen(); n++) {
+        const build = n % 2 === 0 ? 'chaos' : 'release';
+        await count(found[build], program, build, options.seed + 1 + n, wanted);
       }
-      for (const { invariant } of violable) {
+      for (const invariant of wanted) {
         proved++;
-        const columns = rates.map(({ build, race }) => {
-          const times = race.outcomes.reduce(
-            (sum, { violated, count }) => sum + (violated.includes(invariant) ? count : 0),
-            0,
-          );
-          if (times > 0) seen[build]++;
-          return times === 0
-            ? `none of ${race.executions}`
-            : `${((times / race.executions) * 1e6).toPrecision(3)} per million`;
-        });
-        notes.push(`${name} ${id ?? ''} ${variant.machine} ${variant.shootdown}  ${invariant}: ${columns.join(' | ')}`);
+        const [release, chaos] = [found.release, found.chaos].map(({ times }) => times.get(invariant) ?? 0);
+        if (release > 0) seen.release++;
+        if (chaos > 0) seen.chaos++;
+        const head = `${name} ${id ?? ''} ${variant.machine} ${variant.shootdown}  ${invariant}`;
+        if (release + chaos > 0) {
+          seen.either++;
+          notes.push(`${head}: ${rateOf(release, found.release)} | ${rateOf(chaos, found.chaos)}`);
+        } else missed.push(`${head}: ${whyMissed(program, found)}`);
       }
     }
   }
-  yield {
+  const row = (text, key) => rowOf(`caught by ${text}, of 100`, [(100 * seen[key]) / proved]);
+  const rows = [row('the release build', 'release'), row('the chaos build', 'chaos'), row('either', 'either')];
+  return {
     title: 'violations that are proved, and how often threads show them: release | chaos',
-    parameters: `races of ${raceMs} ms, two threads, seed ${options.seed}`,
-    baseline: 'caught by the release build, of 100',
-    rows: ['release', 'chaos'].map((build) =>
-      rowOf(`caught by the ${build} build, of 100`, [(100 * seen[build]) / proved]),
-    ),
+    parameters: `races of ${COUNT_MS} ms in each build, then up to ${SEARCHES} of ${SEARCH_MS} ms for what was not seen, two threads, seed ${options.seed}`,
+    baseline: rows[0].name,
+    rows,
     unit: '%',
     verdicts: [],
-    notes,
+    notes: [...notes, '', `not caught, ${missed.length} of ${proved}:`, ...missed.map((each) => `  ${each}`)],
+  };
+}
+
+/** Invariants that the file expects to be violated. Of an outcome that there is not (exists), nothing can be seen. */
+function violable(scenario, variant) {
+  return expectationsOf(scenario, variant)
+    .filter(({ invariant, verdict }) => verdict === 'violated' && !invariant.startsWith('exists'))
+    .map(({ invariant }) => invariant);
+}
+
+function tally() {
+  return { times: new Map(), executions: 0, crowd: 1 };
+}
+
+/** Races once, and adds up; with `wanted`, until all of these were seen in this race. */
+async function count(found, program, build, seed, wanted) {
+  const controller = new AbortController();
+  const left = new Set(wanted);
+  const onForbidden = ({ violated }) => {
+    for (const each of violated) left.delete(each);
+    if (wanted !== undefined && left.size === 0) controller.abort();
+  };
+  const budgetMs = wanted === undefined ? COUNT_MS : SEARCH_MS;
+  const race = await stress(program, {
+    spawn: spawnRacer,
+    budgetMs,
+    build,
+    seed,
+    onForbidden,
+    signal: controller.signal,
+  });
+  found.executions += race.executions;
+  found.crowd = race.crowd;
+  for (const { violated, count: times } of race.outcomes) {
+    for (const each of violated) found.times.set(each, (found.times.get(each) ?? 0) + times);
+  }
+}
+
+function rateOf(times, { executions }) {
+  return times === 0 ? `none of ${executions}` : `${((times / executions) * 1e6).toPrecision(3)} per million`;
+}
+
+/** What stands in the way of threads, as far as the program says. */
+function whyMissed({ world, cpus }, { release, chaos }) {
+  const choices = (world.hardware ?? []).length;
+  const reasons = [
+    ...(release.crowd > 1 ? [`${cpus.length} CPUs share two threads, and meet between instructions only`] : []),
+    ...(choices > 0 ? ['the TLB has to evict or fill unasked at one place'] : []),
+    ...(world.invalidation === 'posted' ? ['an invalidation that nobody waits for has to stay out for the rest'] : []),
+  ];
+  const why =
+    reasons.length > 0 ? reasons.join('; ') : 'the window is a few instructions wide, at one place of each program';
+  return `none of ${release.executions + chaos.executions}; ${why}`;
+}
+
+/** Every variant of which nothing is expected to be violated. */
+async function neverFailing(options) {
+  const failed = [];
+  let variants = 0;
+  let executions = 0;
+  for (const { name, scenario } of await catalogue()) {
+    for (const { id, variant } of variantsOf(scenario)) {
+      if (violable(scenario, variant).length > 0) continue;
+      variants++;
+      const program = await compile(scenario, variant);
+      for (const build of ['release', 'chaos']) {
+        const race = await stress(program, { spawn: spawnRacer, budgetMs: RIGHT_MS, build, seed: options.seed });
+        executions += race.executions;
+        const forbidden = race.outcomes.filter(({ grade }) => grade === 'forbidden').map(({ text }) => text);
+        for (const each of [...forbidden, ...race.deaths]) failed.push(`${name} ${id ?? ''} ${build}: ${each}`);
+      }
+    }
+  }
+  const row = rowOf('executions', [executions / 1e6]);
+  return {
+    title: 'variants that are right, raced',
+    parameters: `${variants} variants, ${RIGHT_MS} ms in each build, two threads, seed ${options.seed}`,
+    baseline: row.name,
+    rows: [row],
+    unit: 'million',
+    verdicts: [
+      { text: 'outcomes that are forbidden', ratio: failed.length, atMost: 0, ok: failed.length === 0, unit: '' },
+    ],
+    notes: failed,
   };
 }
 

@@ -29,6 +29,7 @@
 import {
   ARENA_ARM,
   ARENA_ARRIVED,
+  ARENA_BLIND,
   ARENA_CPUS,
   ARENA_LAST,
   ARENA_MEETING,
@@ -63,6 +64,7 @@ import { Island } from "./island";
 import { Judge } from "./judge";
 import { Litmus } from "./machine";
 import { Seat } from "./seat";
+import { User } from "./user";
 
 /** How long an agent waits for the others before an instance, in loads: one of them may wait for a lock of the instance before. */
 const PATIENCE: u32 = 400;
@@ -77,6 +79,7 @@ export abstract class Arena {
   static race(arena: usize, n: u32): bool {
     if (BUILD == BUILD_EXPLORE) return false;
     const racer = Arena.racer(arena, n);
+    User.watch(load<u32>(arena, ARENA_BLIND) == 0);
     let last = false;
     for (let left = TURN; left > 0 && !last; --left) last = !Arena.round(arena, racer, n);
     Island.enter(0);

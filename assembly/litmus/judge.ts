@@ -7,6 +7,7 @@
 
 import {
   ARENA_AFTERWARDS,
+  ARENA_BLIND,
   ARENA_CPUS,
   ARENA_FREES,
   ARENA_MMS,
@@ -72,6 +73,7 @@ export abstract class Judge {
   }
 
   private static failures(arena: usize, instance: u32): u32 {
+    if (load<u32>(arena, ARENA_BLIND) != 0) return 0;
     const programs = load<u32>(arena, ARENA_CPUS) + load<u32>(arena, ARENA_AFTERWARDS);
     let failed: u32 = 0;
     for (let c: u32 = 0; c < programs; ++c) {

@@ -59,7 +59,15 @@ import {
   REG_RESULT,
 } from "./ops_bits";
 
+/** Of this instance of the core: user accesses are judged, and stores noted. */
+let watched: bool = true;
+
 export abstract class User {
+  /** False: from here on this instance does neither, so that one can measure what they cost. */
+  static watch(on: bool): void {
+    watched = on;
+  }
+
   static run(p: usize, at: usize, op: u32): void {
     const cpu = Block.cpu(p);
     if (op <= <u32>OP_USER_FETCH) {
@@ -77,7 +85,7 @@ export abstract class User {
       User.release(p, <usize>Block.symbol(p, Code.c(at)));
       return;
     }
-    User.watch(p, cpu);
+    User.lookForStrays(p, cpu);
     Block.next(p);
   }
 
@@ -86,7 +94,7 @@ export abstract class User {
     const access = User.accessOf(op);
     if (op == OP_USER_EXCHANGE) StoreBuffer.drain(cpu);
     const word = Cpu.translate<F>(cpu, va, access);
-    User.watch(p, cpu);
+    User.lookForStrays(p, cpu);
     if (word == 0) {
       User.fault(p, cpu, va, access);
       return;
@@ -102,7 +110,7 @@ export abstract class User {
   private static data(p: usize, cpu: usize, at: usize, op: u32, word: usize): void {
     const c = Code.c(at);
     const stores = op == OP_USER_STORE || op == OP_USER_EXCHANGE;
-    const ghost = !stores || c == NO_SYMBOL ? <usize>0 : <usize>Block.symbol(p, c);
+    const ghost = !stores || c == NO_SYMBOL || !User.isWatched() ? <usize>0 : <usize>Block.symbol(p, c);
     if (BUILD != BUILD_EXPLORE && ghost != 0) User.lockGhost(ghost);
     const value = Block.get(p, Code.b(at));
     if (op == OP_USER_LOAD) Block.set(p, Code.d(at), Shared.load<u64>(word));
@@ -111,11 +119,16 @@ export abstract class User {
     else Shared.load<u64>(word);
     // Noted while the access is in flight: who waits for it finds the note.
     Point.join(true);
-    User.judge(p, Cpu.mm(cpu), word);
+    if (User.isWatched()) User.judge(p, Cpu.mm(cpu), word);
     if (ghost != 0) User.note(p, ghost, value);
     Point.join(false);
     if (BUILD != BUILD_EXPLORE && ghost != 0) User.unlockGhost(ghost);
     Cpu.complete(cpu);
+  }
+
+  @inline
+  private static isWatched(): bool {
+    return BUILD == BUILD_EXPLORE || watched;
   }
 
   /** DATA where stores wait in a buffer: what is noted of one, is when it reaches memory (`release`). */
@@ -172,7 +185,7 @@ export abstract class User {
 
   /** Did a walk of the CPU read a table that was freed (HW_WATCHED)? */
   @inline
-  private static watch(p: usize, cpu: usize): void {
+  private static lookForStrays(p: usize, cpu: usize): void {
     if (load<u32>(cpu, CPU_STRAYS) != 0) Block.fail(p, (<u32>1) << INVARIANT_NOWALK);
   }
 

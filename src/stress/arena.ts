@@ -5,6 +5,7 @@
 
 import {
   ARENA_AFTERWARDS,
+  ARENA_BLIND,
   ARENA_BYTES,
   ARENA_COLUMNS,
   ARENA_CPUS,
@@ -112,10 +113,10 @@ export class Arena implements LitmusHost {
   readonly #columns: Column[] = [];
 
   /**
-   * `size` instances (a power of two) of `program`, for `racing` agents.
+   * `size` instances (a power of two) of `program`, for `racing` agents; `blind`: nothing is noted and nothing judged.
    * @throws RangeError if a memory for so many does not fit, or the program has more CPUs than can be raced.
    */
-  constructor(program: LitmusProgram, module: CoreModule, size: number, racing: number) {
+  constructor(program: LitmusProgram, module: CoreModule, size: number, racing: number, blind = false) {
     const cpus = program.cpus.length;
     if (cpus >= MOST_LITMUS_CPUS) {
       throw new RangeError(`"${program.name}" has ${cpus} CPUs, and at most ${MOST_LITMUS_CPUS - 1} can be raced`);
@@ -141,6 +142,7 @@ export class Arena implements LitmusHost {
     const islands = Array.from({ length: size }, () => this.#island(frames, heap));
     this.instances = islands.map((island) => this.#setUp(island, code));
     this.#arrange(islands, frames);
+    this.view.setUint32(this.address + ARENA_BLIND, blind ? 1 : 0, true);
     // The racers have agents of their own.
     this.core.detach(0);
   }

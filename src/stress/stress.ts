@@ -36,6 +36,8 @@ export interface StressOptions {
   readonly instances?: number;
   /** After so many milliseconds in which no thread got on, it is a hang. Default 2500. */
   readonly hangMs?: number;
+  /** Nothing is noted of user accesses and no invariant judged, so nothing but a condition is violated: to measure what that costs. */
+  readonly blind?: boolean;
   /** An `AbortSignal`. Ends the race: what was counted is the result. */
   readonly signal?: { readonly aborted: boolean };
   /** Called now and then. */
@@ -172,8 +174,8 @@ class Race {
 
   /** Races with one set of threads until the budget is used up or one of them fails. */
   async #heat(heat: number, budgetMs: number): Promise<void> {
-    const { workers = 2, instances = 128 } = this.#options;
-    const arena = new Arena(this.#program, this.#module, instances, workers);
+    const { workers = 2, instances = 128, blind = false } = this.#options;
+    const arena = new Arena(this.#program, this.#module, instances, workers, blind);
     this.#workers = arena.racing;
     this.#crowd = arena.crowd;
     const crew = new Crew(arena, this.#module, heat, this.#options);

@@ -219,6 +219,12 @@ describe('threads', () => {
   });
 });
 
+test('a blind race judges nothing, and counts', async () => {
+  const result = await race(await program('clean-against-writer', 'B3'), { blind: true });
+  expect(result.outcomes.map(({ text }) => text)).toEqual(['all well']);
+  expect(result.executions).toBeGreaterThan(0);
+});
+
 describe('memory', () => {
   /** Makes threads, and notes over which memories they race; `failing`: the first one fails. */
   function spying(failing = false) {
