@@ -173,7 +173,7 @@ export abstract class Cpu {
 
   /** From here on requests wait for this CPU to answer. */
   static enterUser(cpu: usize): void {
-    // The fault that it comes from, if from one, is dealt with, and no part of a state any more.
+    // The fault that it comes from, if from one, is dealt with: traces show the next one.
     if (BUILD == BUILD_EXPLORE) memory.fill(cpu + CPU_FAULT_VA, 0, CPU_FAULTS - CPU_FAULT_VA);
     Shared.exchange<u32>(cpu + CPU_MODE, MODE_USER);
     Cpu.takeInterrupts(cpu);

@@ -21,8 +21,6 @@ import {
   AGENTS,
   CPU_ASID,
   CPU_BYTES,
-  CPU_FAULT_VA,
-  CPU_FAULTS,
   CPU_GENERATION,
   CPU_MM,
   CPU_MODE,
@@ -437,7 +435,6 @@ export class Machine implements LitmusHost {
     add(cpu.cpu + CPU_MM, 4);
     add(cpu.cpu + CPU_ASID, 4);
     add(cpu.cpu + CPU_GENERATION, 8);
-    add(cpu.cpu + CPU_FAULT_VA, CPU_FAULTS - CPU_FAULT_VA);
     add(cpu.cpu + CPU_STRAYS, CPU_BYTES - CPU_STRAYS);
     if (cpu.tlb !== 0) {
       const hints =
