@@ -16,9 +16,11 @@
 import {
   BUILD_EXPLORE,
   CONTROL_ASLEEP,
+  POINT_ADD,
   POINT_CHANGE,
   POINT_CHANGE_WIDE,
   POINT_LOAD,
+  POINT_NARROW,
   POINT_STORE,
   POINT_UPDATE,
 } from "./layout";
@@ -37,52 +39,72 @@ let sleeps: bool = false;
 let note: usize = 0;
 
 export abstract class Shared {
+  /** Beside a kind: how much of the 8 bytes around it an access to a T touches. */
+  @inline
+  private static narrow<T>(): i32 {
+    return sizeof<T>() == 8 ? 0 : POINT_NARROW;
+  }
+
   @inline
   static load<T>(p: usize): T {
-    Point.at(p, POINT_LOAD);
+    Point.at(p, POINT_LOAD | Shared.narrow<T>());
     return atomic.load<T>(p);
   }
 
   @inline
   static store<T>(p: usize, value: T): void {
-    Point.at(p, POINT_STORE);
+    Point.at(p, POINT_STORE | Shared.narrow<T>());
     atomic.store<T>(p, value);
   }
 
   @inline
   static exchange<T>(p: usize, value: T): T {
-    Point.at(p, POINT_UPDATE);
+    Point.at(p, POINT_UPDATE | Shared.narrow<T>());
     return atomic.xchg<T>(p, value);
   }
 
   /** Stores `value` if the word is `expected`; returns what the word was. */
   @inline
   static compareExchange<T>(p: usize, expected: T, value: T): T {
-    Point.at(p, POINT_UPDATE);
+    Point.at(p, POINT_UPDATE | Shared.narrow<T>());
     return atomic.cmpxchg<T>(p, expected, value);
   }
 
   @inline
   static add<T>(p: usize, value: T): T {
-    Point.at(p, POINT_UPDATE);
+    Point.at(p, POINT_UPDATE | Shared.narrow<T>());
+    return atomic.add<T>(p, value);
+  }
+
+  /** Adds `value`, which may be negative, and makes nothing of what the word was: to the explorer, two of them commute. */
+  @inline
+  static count<T>(p: usize, value: T): void {
+    Point.at(p, POINT_UPDATE | POINT_ADD | Shared.narrow<T>());
+    atomic.add<T>(p, value);
+  }
+
+  /** As `add`, of a program of which the explorer knows whether it makes anything of the result. */
+  @inline
+  static fetchAdd<T>(p: usize, value: T): T {
+    Point.at(p, POINT_UPDATE | POINT_ADD | Shared.narrow<T>());
     return atomic.add<T>(p, value);
   }
 
   @inline
   static sub<T>(p: usize, value: T): T {
-    Point.at(p, POINT_UPDATE);
+    Point.at(p, POINT_UPDATE | Shared.narrow<T>());
     return atomic.sub<T>(p, value);
   }
 
   @inline
   static and<T>(p: usize, value: T): T {
-    Point.at(p, POINT_UPDATE);
+    Point.at(p, POINT_UPDATE | Shared.narrow<T>());
     return atomic.and<T>(p, value);
   }
 
   @inline
   static or<T>(p: usize, value: T): T {
-    Point.at(p, POINT_UPDATE);
+    Point.at(p, POINT_UPDATE | Shared.narrow<T>());
     return atomic.or<T>(p, value);
   }
 
@@ -90,13 +112,13 @@ export abstract class Shared {
 
   @inline
   static quietLoad<T>(p: usize): T {
-    Point.quiet(p, POINT_LOAD);
+    Point.quiet(p, POINT_LOAD | Shared.narrow<T>());
     return load<T>(p);
   }
 
   @inline
   static quietStore<T>(p: usize, value: T): void {
-    Point.quiet(p, POINT_STORE);
+    Point.quiet(p, POINT_STORE | Shared.narrow<T>());
     store<T>(p, value);
   }
 
@@ -114,8 +136,8 @@ export abstract class Shared {
     if (BUILD == BUILD_EXPLORE) {
       const change = sizeof<T>() == 8 ? POINT_CHANGE_WIDE : POINT_CHANGE;
       // Looked at once more, for there may have been a point since the caller read it: what it waits for may have happened.
-      Point.quiet(p, POINT_LOAD);
-      Point.at(p, atomic.load<T>(p) == seen ? change : POINT_LOAD);
+      Point.quiet(p, POINT_LOAD | Shared.narrow<T>());
+      Point.at(p, (atomic.load<T>(p) == seen ? change : POINT_LOAD) | Shared.narrow<T>());
       return atomic.load<T>(p);
     }
     Point.at(p, POINT_CHANGE);

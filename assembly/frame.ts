@@ -143,7 +143,7 @@ export abstract class Frames {
       if (!virgin) {
         if (!Frames.isSmall() && !Frames.poisonIntact(top - 1)) {
           Shared.store<u32>(meta + META_STATE, FRAME_BAD);
-          Shared.add<u32>(Control.word(CONTROL_BAD_POISON), 1);
+          Shared.count<u32>(Control.word(CONTROL_BAD_POISON), 1);
           Shared.store<u32>(Control.word(CONTROL_BAD_PFN), top - 1);
           continue;
         }
@@ -224,7 +224,7 @@ export abstract class Frames {
     Frames.fill(index, POISON);
     Shared.quietStore<u32>(meta + META_REFS, 0);
     Shared.store<u32>(meta + META_STATE, FRAME_FREE);
-    Shared.sub<u32>(Control.word(CONTROL_LIVE), 1);
+    Shared.count<u32>(Control.word(CONTROL_LIVE), -1);
     Frames.push(index);
   }
 
@@ -304,7 +304,7 @@ export abstract class Frames {
     Shared.quietStore<u32>(meta + META_NEXT, 0);
     Shared.quietStore<u32>(meta + META_GENERATION, Shared.quietLoad<u32>(meta + META_GENERATION) + 1);
     Shared.store<u32>(meta + META_STATE, state);
-    Shared.add<u32>(Control.word(CONTROL_LIVE), 1);
+    Shared.count<u32>(Control.word(CONTROL_LIVE), 1);
   }
 
   /**
@@ -331,7 +331,7 @@ export abstract class Frames {
   }
 
   private static refuse(index: u32): i32 {
-    Shared.add<u32>(Control.word(CONTROL_BAD_FREE), 1);
+    Shared.count<u32>(Control.word(CONTROL_BAD_FREE), 1);
     Shared.store<u32>(Control.word(CONTROL_BAD_PFN), index);
     return STATUS_NOT_LIVE;
   }

@@ -67,7 +67,7 @@ export abstract class Space {
   /** Opens the lock, and tells software TLBs if something live was changed. */
   @inline
   static unlock(space: usize, changed: bool): void {
-    if (changed) Shared.add<u32>(space + SPACE_GENERATION, 1);
+    if (changed) Shared.count<u32>(space + SPACE_GENERATION, 1);
     Spinlock.unlock(space + SPACE_LOCK);
   }
 

@@ -53,7 +53,7 @@ export abstract class Batched {
     while (true) {
       // So that pending never catches up with flushed by running over.
       if ((word & PENDING) <= LARGE) {
-        Shared.add<u32>(mm + MM_FLUSH_BATCHED, 1);
+        Shared.count<u32>(mm + MM_FLUSH_BATCHED, 1);
         break;
       }
       const seen = Shared.compareExchange<u32>(mm + MM_FLUSH_BATCHED, word, 1);

@@ -1,6 +1,6 @@
 // Litmus instructions of the kernel: flushes, which mm a CPU runs, and frames.
 
-import { FRAME_DATA, FRAME_SHIFT, LITMUS_OWNERS, META_REFS, POINT_UPDATE, REQUEST_ALL } from "../layout";
+import { FRAME_DATA, FRAME_SHIFT, LITMUS_OWNERS, META_REFS, POINT_NARROW, POINT_UPDATE, REQUEST_ALL } from "../layout";
 import { Shared } from "../atomic";
 import { Cpu } from "../cpu";
 import { Shootdown } from "../flush/shootdown";
@@ -54,8 +54,9 @@ export abstract class Kernel {
   static frame(p: usize, at: usize, op: u32): void {
     const index = Frames.indexOf(Block.get(p, Code.a(at)) << FRAME_SHIFT);
     if (op == OP_FRAME_ALLOCATE || op == OP_FRAME_GET || op == OP_FRAME_PUT) {
-      const word = op == OP_FRAME_ALLOCATE || index == NO_FRAME ? Frames.freeList() : Frames.meta(index) + META_REFS;
-      Point.at(word, POINT_UPDATE);
+      const counts = op != OP_FRAME_ALLOCATE && index != NO_FRAME;
+      const word = counts ? Frames.meta(index) + META_REFS : Frames.freeList();
+      Point.at(word, counts ? POINT_UPDATE | POINT_NARROW : POINT_UPDATE);
       Point.join(true);
       if (op == OP_FRAME_ALLOCATE)
         Block.set(p, Code.d(at), Frames.physical(Frames.allocate(FRAME_DATA)) >> FRAME_SHIFT);

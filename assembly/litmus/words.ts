@@ -54,9 +54,9 @@ export abstract class Words {
       case OP_EXCHANGE32:
         return Shared.exchange<u32>(address, <u32>value);
       case OP_FETCH_ADD64:
-        return Shared.add<u64>(address, value);
+        return Shared.fetchAdd<u64>(address, value);
       case OP_FETCH_ADD32:
-        return Shared.add<u32>(address, <u32>value);
+        return Shared.fetchAdd<u32>(address, <u32>value);
       case OP_FETCH_AND64:
         return Shared.and<u64>(address, value);
       case OP_FETCH_OR64:

@@ -14,7 +14,9 @@ import {
   BUILD_EXPLORE,
   LOCKED_READ,
   LOCKED_WRITE,
+  POINT_NARROW,
   POINT_READ_LOCK,
+  POINT_READER,
   POINT_UPDATE,
   POINT_WRITE_LOCK,
   RWLOCK_READERS,
@@ -36,37 +38,27 @@ const ADMITTED: u32 = 1 << 21;
 const ADMITTED_ALL: u32 = 0x7f << 21;
 const WRITER: u32 = 1 << 28;
 
+/**
+ * A reader comes, queues or leaves. What it does depends on the fields of writers only, and it changes those of readers by an addition: so two
+ * readers may do this in either order. Not who was queued and gets in (POINT_READ_LOCK), for not all are admitted at once.
+ */
+const READERS_UPDATE: i32 = POINT_UPDATE | POINT_READER | POINT_NARROW;
+
 export abstract class RwLock {
   static readLock(p: usize): void {
     Agent.noteLock(p, LOCKED_READ);
-    Point.at(p, POINT_UPDATE);
-    let state = atomic.load<u32>(p);
-    while (RwLock.readersMayCome(state)) {
-      const seen = atomic.cmpxchg<u32>(p, state, state + READER);
-      if (seen == state) {
-        RwLock.nameReader(p, true);
-        return;
-      }
-      state = seen;
-    }
-    RwLock.queueReader(p);
+    Point.at(p, READERS_UPDATE);
+    if (!RwLock.enter(p)) RwLock.queueReader(p);
     RwLock.nameReader(p, true);
   }
 
   /** down_read_trylock(): takes it for reading unless a writer is inside or waits. */
   static tryReadLock(p: usize): bool {
-    Point.at(p, POINT_UPDATE);
-    let state = atomic.load<u32>(p);
-    while (RwLock.readersMayCome(state)) {
-      const seen = atomic.cmpxchg<u32>(p, state, state + READER);
-      if (seen == state) {
-        Agent.noteLock(p, LOCKED_READ);
-        RwLock.nameReader(p, true);
-        return true;
-      }
-      state = seen;
-    }
-    return false;
+    Point.at(p, READERS_UPDATE);
+    if (!RwLock.enter(p)) return false;
+    Agent.noteLock(p, LOCKED_READ);
+    RwLock.nameReader(p, true);
+    return true;
   }
 
   static readUnlock(p: usize): void {
@@ -77,7 +69,7 @@ export abstract class RwLock {
 
   static writeLock(p: usize): void {
     Agent.noteLock(p, LOCKED_WRITE);
-    Point.at(p, POINT_UPDATE);
+    Point.at(p, POINT_UPDATE | POINT_NARROW);
     if (atomic.cmpxchg<u32>(p, 0, WRITER) != 0) RwLock.queueWriter(p);
     RwLock.nameWriter(p, Agent.number());
   }
@@ -135,6 +127,20 @@ export abstract class RwLock {
     RwLock.wake(p);
   }
 
+  /**
+   * A reader that has not queued goes inside, unless a writer is there or waits. A function of its own, and for its loop not inlined: what it read
+   * would stay in the caller's frame while that queues, and tell apart states of the explorer that are equal.
+   */
+  private static enter(p: usize): bool {
+    let state = atomic.load<u32>(p);
+    while (RwLock.readersMayCome(state)) {
+      const seen = atomic.cmpxchg<u32>(p, state, state + READER);
+      if (seen == state) return true;
+      state = seen;
+    }
+    return false;
+  }
+
   /** A reader that has not queued. */
   @inline
   private static readersMayCome(state: u32): bool {
@@ -143,7 +149,8 @@ export abstract class RwLock {
 
   @inline
   private static readerLeaves(p: usize): void {
-    const left = Shared.sub<u32>(p, READER) - READER;
+    Point.at(p, READERS_UPDATE);
+    const left = atomic.sub<u32>(p, READER) - READER;
     if ((left & READERS) == 0 && (left & WAITING_WRITERS) != 0) RwLock.wake(p);
   }
 
@@ -165,7 +172,7 @@ export abstract class RwLock {
     Agent.noteWait(<u32>p | LOCKED_READ);
     let spins = SPINS;
     while (true) {
-      Point.at(p, POINT_READ_LOCK);
+      Point.at(p, POINT_READ_LOCK | POINT_NARROW);
       const state = atomic.load<u32>(p);
       if (RwLock.mayRun(state, POINT_READ_LOCK)) {
         const admitted = (state & ADMITTED_ALL) != 0 ? ADMITTED : 0;
@@ -184,7 +191,7 @@ export abstract class RwLock {
     Agent.noteWait(<u32>p | LOCKED_WRITE);
     let spins = SPINS;
     while (true) {
-      Point.at(p, POINT_WRITE_LOCK);
+      Point.at(p, POINT_WRITE_LOCK | POINT_NARROW);
       const state = atomic.load<u32>(p);
       if (RwLock.mayRun(state, POINT_WRITE_LOCK)) {
         if (atomic.cmpxchg<u32>(p, state, state + WRITER - WAITING_WRITER) != state) continue;

@@ -7,7 +7,7 @@
 //
 // Lock order: a space's lock before the RCU lock before the heap lock.
 
-import { BUILD_EXPLORE, LOCK_SLEEPERS, LOCKED_ALONE, POINT_LOCK } from "../layout";
+import { BUILD_EXPLORE, LOCK_SLEEPERS, LOCKED_ALONE, POINT_LOCK, POINT_NARROW } from "../layout";
 import { Agent } from "../agent";
 import { Shared } from "../atomic";
 import { Point } from "../point";
@@ -19,7 +19,7 @@ export abstract class Spinlock {
   @inline
   static lock(p: usize): void {
     Agent.noteLock(p, LOCKED_ALONE);
-    Point.at(p, POINT_LOCK);
+    Point.at(p, POINT_LOCK | POINT_NARROW);
     if (atomic.cmpxchg<u32>(p, 0, Agent.number()) == 0) return;
     Agent.noteWait(<u32>p | LOCKED_ALONE);
     Spinlock.wait(p);
@@ -42,17 +42,17 @@ export abstract class Spinlock {
   private static wait(p: usize): void {
     if (BUILD == BUILD_EXPLORE) {
       // The explorer runs on only when the word is free, so this loop is left at once.
-      do Point.at(p, POINT_LOCK);
+      do Point.at(p, POINT_LOCK | POINT_NARROW);
       while (atomic.cmpxchg<u32>(p, 0, Agent.number()) != 0);
       return;
     }
     for (let n = 0; n < SPINS; ++n) {
       if (atomic.load<u32>(p) != 0) continue;
-      Point.at(p, POINT_LOCK);
+      Point.at(p, POINT_LOCK | POINT_NARROW);
       if (atomic.cmpxchg<u32>(p, 0, Agent.number()) == 0) return;
     }
     while (true) {
-      Point.at(p, POINT_LOCK);
+      Point.at(p, POINT_LOCK | POINT_NARROW);
       const holder = atomic.load<u32>(p);
       if (holder == 0) {
         // Others may sleep still: whoever slept takes it with the mark.

@@ -92,7 +92,7 @@ export abstract class Folio {
   /** folio_get(): of who has a reference already, or holds a lock under which there is one. */
   @inline
   static get(folio: usize): void {
-    Shared.add<u32>(Folio.refsAt(folio), 1);
+    Shared.count<u32>(Folio.refsAt(folio), 1);
   }
 
   /** folio_try_get(): false if it is free, or about to be. */
@@ -112,7 +112,7 @@ export abstract class Folio {
     if (old == 1) Frames.release(Folio.frame(folio));
     else if (old == 0) {
       // Somebody gave up a reference that was none: undone, refused and counted as a double free.
-      Shared.add<u32>(refs, 1);
+      Shared.count<u32>(refs, 1);
       Frames.put(Folio.frame(folio));
     }
   }
@@ -251,7 +251,7 @@ export abstract class Folio {
   static addNewAnonRmap(folio: usize, anon: usize, index: u64): void {
     Folio.setMapping(folio, <u32>anon | FOLIO_ANON, index);
     Folio.set(folio, PG_UPTODATE | PG_SWAPBACKED | PG_ANON_EXCLUSIVE);
-    Shared.add<u32>(folio + FOLIO_MAPCOUNT, 1);
+    Shared.count<u32>(folio + FOLIO_MAPCOUNT, 1);
   }
 
   /** __folio_set_anon(): it is page `index` of `anon` from here on. */
@@ -263,7 +263,7 @@ export abstract class Folio {
   /** folio_add_anon_rmap_pte() (RMAP_EXCLUSIVE if `exclusive`), folio_add_file_rmap_pte() and folio_dup_*_rmap_pte(): one entry more. */
   static addRmap(folio: usize, exclusive: bool): void {
     if (exclusive) Folio.set(folio, PG_ANON_EXCLUSIVE);
-    Shared.add<u32>(folio + FOLIO_MAPCOUNT, 1);
+    Shared.count<u32>(folio + FOLIO_MAPCOUNT, 1);
   }
 
   /** folio_remove_rmap_pte(); returns true if no entry is left. */

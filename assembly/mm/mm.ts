@@ -134,12 +134,12 @@ export abstract class Mm {
 
   @inline
   static incFlushPending(mm: usize): void {
-    Shared.add<u32>(mm + MM_FLUSH_PENDING, 1);
+    Shared.count<u32>(mm + MM_FLUSH_PENDING, 1);
   }
 
   @inline
   static decFlushPending(mm: usize): void {
-    Shared.sub<u32>(mm + MM_FLUSH_PENDING, 1);
+    Shared.count<u32>(mm + MM_FLUSH_PENDING, -1);
   }
 
   /** mm_tlb_flush_pending() */
@@ -197,7 +197,7 @@ export abstract class Mm {
   // ---- mm_users
 
   static get(mm: usize): void {
-    Shared.add<u32>(mm + MM_USERS, 1);
+    Shared.count<u32>(mm + MM_USERS, 1);
   }
 
   /** mmput(): true for the last user, who tears it down. */

@@ -81,13 +81,13 @@ export abstract class SwapArea {
   /** swap_duplicate(): one more entry refers to it; of who knows of one that does, or caches it. */
   @inline
   static duplicate(slot: u32): void {
-    Shared.add<u32>(SwapArea.at(slot) + SLOT_MAP, 1);
+    Shared.count<u32>(SwapArea.at(slot) + SLOT_MAP, 1);
   }
 
   /** swap_free(): one entry less. */
   @inline
   static free(slot: u32): void {
-    Shared.sub<u32>(SwapArea.at(slot) + SLOT_MAP, 1);
+    Shared.count<u32>(SwapArea.at(slot) + SLOT_MAP, -1);
   }
 
   /** swap_swapcount(): entries that refer to it. */

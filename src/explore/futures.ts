@@ -16,12 +16,11 @@
 // from running by whom is Valmari's stubborn sets ("Stubborn Sets for Reduced State Space Generation", 1990) with CPUs in place of transitions.
 
 import { POINT_EMPTY, POINT_LOCK, POINT_READ_LOCK, POINT_WRITE_LOCK } from '../../assembly/layout.ts';
-import { choicesOf, type Effect, type Local, SLOT_WORDS, type StateSpace } from './space.ts';
+import { addCells, CELL_WORDS, choicesOf, collide, type Effect, type Local, type StateSpace } from './space.ts';
 
-/** Of a set: SLOT_WORDS words of slots that are touched, SLOT_WORDS of slots that are written, a word of locks that are released. */
-const WRITTEN = SLOT_WORDS;
-const RELEASED = 2 * SLOT_WORDS;
-const SET_WORDS = 2 * SLOT_WORDS + 1;
+/** Of a set: as `Effect.bits`, and a word of locks that are released. */
+const RELEASED = 2 * CELL_WORDS;
+const SET_WORDS = 2 * CELL_WORDS + 1;
 
 /** More locks than this are taken for words like others. */
 const MOST_LOCKS = 30;
@@ -97,7 +96,7 @@ export class Futures {
 
   /** Notes what a CPU is about to access. */
   noteLocal(local: Local): void {
-    const { number, cpu, place, kind, slot, half, writes } = local;
+    const { number, cpu, place, kind, slot, half, how } = local;
     if (this.#nodeOf[number] !== undefined) return;
     const key = `${cpu} ${place} ${kind} ${slot} ${half}`;
     let node = this.#nodes.get(key);
@@ -105,7 +104,7 @@ export class Futures {
       node = new FutureNode(cpu, this.#lockOf(kind, slot, half));
       this.#nodes.set(key, node);
       this.grew++;
-      if (slot >= 0) this.#note(node, slot, writes);
+      if (slot >= 0) this.#note(node, slot, how);
     }
     this.#nodeOf[number] = node;
   }
@@ -113,12 +112,12 @@ export class Futures {
   /** Notes what a step did that was made at `local` in the state at `at`, and where it led. */
   noteEffect(local: Local, effect: Effect, state: Uint32Array, at: number): void {
     if (effect.noted) return;
-    const { touched, wrote, slots, values, local: to } = effect;
+    const { touched, how, slots, values, local: to } = effect;
     effect.noted = true;
     this.noteLocal(local);
     this.noteLocal(this.#space.locals[to] as Local);
     const node = this.#nodeOf[local.number] as FutureNode;
-    for (let n = 0; n < touched.length; n++) this.#note(node, touched[n] as number, wrote[n] as boolean);
+    for (let n = 0; n < touched.length; n++) this.#note(node, touched[n] as number, how[n] as number);
     for (let n = 0; n < slots.length; n++) {
       const slot = slots[n] as number;
       const before = state[at + this.#space.cpus + slot] as number;
@@ -132,13 +131,11 @@ export class Futures {
     this.grew++;
   }
 
-  #note({ own }: FutureNode, slot: number, writes: boolean): void {
-    const bit = 1 << (slot & 31);
-    for (const word of writes ? [slot >> 5, WRITTEN + (slot >> 5)] : [slot >> 5]) {
-      if (((own[word] as number) & bit) !== 0) continue;
-      own[word] = (own[word] as number) | bit;
-      this.grew++;
-    }
+  #note({ own }: FutureNode, slot: number, how: number): void {
+    const word = slot >> 4;
+    const [matter, change] = [own[word], own[CELL_WORDS + word]];
+    addCells(own, slot, how);
+    if (own[word] !== matter || own[CELL_WORDS + word] !== change) this.grew++;
   }
 
   #noteRelease({ node: { own }, slot, before, after }: Written, lock: number): void {
@@ -268,7 +265,7 @@ export class Futures {
   }
 
   #writes(set: number, slot: number): boolean {
-    return ((this.#pool[set + WRITTEN + (slot >> 5)] as number) & (1 << (slot & 31))) !== 0;
+    return ((this.#pool[set + CELL_WORDS + (slot >> 4)] as number) & (3 << ((slot & 15) * 2))) !== 0;
   }
 
   /** May what is in a set end the waiting of `local`? */
@@ -279,14 +276,7 @@ export class Futures {
 
   /** Does a step get in the way of what is in a set, or that in its way? */
   #conflicts(bits: Uint32Array, set: number): boolean {
-    if (set === 0) return false;
-    const pool = this.#pool;
-    const words = (this.#space.granules.length + 31) >> 5;
-    for (let n = 0; n < words; n++) {
-      if (((bits[n] as number) & (pool[set + WRITTEN + n] as number)) !== 0) return true;
-      if (((bits[WRITTEN + n] as number) & (pool[set + n] as number)) !== 0) return true;
-    }
-    return false;
+    return set !== 0 && collide(bits, 0, this.#pool, set, this.#space.cellWords);
   }
 
   /** What is accessed at `from` and behind it, while the locks that have bits in `mask` are taken: where in the pool. */

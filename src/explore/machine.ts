@@ -39,15 +39,19 @@ import {
   LITMUS_SCRATCH,
   LITMUS_STATE,
   MAX_AGENTS,
+  POINT_ADD,
   POINT_ATOMIC,
   POINT_CHANGE,
   POINT_CHANGE_WIDE,
   POINT_EMPTY,
   POINT_FILLED,
   POINT_JOINED,
+  POINT_KIND,
   POINT_LOAD,
   POINT_LOCK,
+  POINT_NARROW,
   POINT_READ_LOCK,
+  POINT_READER,
   POINT_UPDATE,
   POINT_WRITE_LOCK,
   REQUEST_BYTES,
@@ -58,6 +62,8 @@ import {
 import {
   FIRST_ARGUMENT,
   OP_CALL,
+  OP_FETCH_ADD32,
+  OP_FETCH_ADD64,
   OP_LOAD_MM,
   OP_LOAD_MM_KEEP,
   REG_FAULT_VA,
@@ -66,7 +72,7 @@ import {
 import { compileCore } from '../core/compile.ts';
 import type { CoreExports } from '../core/exports.ts';
 import { createCoreMemory, instantiateCore } from '../core/instantiate.ts';
-import type { LitmusProgram } from '../litmus/program.ts';
+import type { Instruction, LitmusProgram } from '../litmus/program.ts';
 import { type Instance, type InstanceCpu, LITMUS_TLB_WAYS, type LitmusHost, setUp } from '../litmus/world.ts';
 import { layOut } from '../machine/layout.ts';
 import { liveRegisters } from './liveness.ts';
@@ -89,6 +95,10 @@ const OWNED_BY = 64; // + CPU: that CPU alone reads and writes it
 /** A set of CPUs is a number of 32 bits with a sign. */
 const MOST_CPUS = 31;
 
+/** In `Step.how`: both words matter; and what turns the bits of words that matter into those of words that change. */
+const READS = 3;
+const WRITES = 4;
+
 /** Thrown when a granule turns out to be shared: all that was explored is to be forgotten. */
 export class Restart extends Error {}
 
@@ -100,6 +110,8 @@ export interface Pending {
   granule: number;
   /** Byte within the granule. */
   offset: number;
+  /** How its granule is accessed: as in `Step.how`. */
+  how: number;
   /** Alternatives of a choice. */
   choices: number;
 }
@@ -110,6 +122,11 @@ export interface Step {
   readonly granules: number[];
   /** For each: did it write? */
   readonly written: boolean[];
+  /**
+   * For each, of its two words: 1 and 2: what the word was matters, or is overwritten; 4 and 8: the word changes. So one that changes and does not
+   * matter is updated by what commutes with all other such updates of it.
+   */
+  readonly how: number[];
   /** Scheduling points it passed, those at private words too: what a schedule counts. */
   points: number;
   /** Of the finest machine: each access, its address and then its POINT_* kind, the joined ones too. */
@@ -151,6 +168,8 @@ export class Machine implements LitmusHost {
   readonly #initial = new Map<number, readonly number[]>();
   /** Words of objects that are accessed under the name of one granule: a TLB that others invalidate in, under that of its sequence. */
   readonly #objects = new Map<number, readonly number[]>();
+  /** Of words that are updated by what commutes: in which way, POINT_ADD or POINT_READER. A word is updated so in one way only. */
+  readonly #ways = new Map<number, number>();
   readonly #classes: Uint8Array;
   readonly #asyncify: Asyncify;
   readonly #blocks: readonly number[];
@@ -168,10 +187,11 @@ export class Machine implements LitmusHost {
   #step: Step = {
     granules: [],
     written: [],
+    how: [],
     points: 0,
     accesses: [],
     fails: 0,
-    pending: { kind: 0, granule: -1, offset: 0, choices: 0 },
+    pending: { kind: 0, granule: -1, offset: 0, how: 0, choices: 0 },
   };
 
   static async create(program: LitmusProgram, finest = false): Promise<Machine> {
@@ -251,6 +271,7 @@ export class Machine implements LitmusHost {
     const step = this.#step;
     step.granules.length = 0;
     step.written.length = 0;
+    step.how.length = 0;
     step.points = 0;
     step.accesses.length = 0;
     step.fails = 0;
@@ -296,7 +317,7 @@ export class Machine implements LitmusHost {
     const c = this.#running;
     if (c < 0) return;
     const granule = address >>> 3;
-    const bare = kind & ~POINT_JOINED;
+    const bare = kind & POINT_KIND;
     const joined = (kind & POINT_JOINED) !== 0;
     const isPart = joined || this.#isDelivery(c, address, bare);
     this.#atMode = bare !== POINT_LOAD && address === (this.#blocks[c] as number) + CPU_MODE;
@@ -306,11 +327,11 @@ export class Machine implements LitmusHost {
       if (!isPart) this.#step.points++;
       if (bare === POINT_ATOMIC) return;
       if (this.#finest) this.#step.accesses.push(address, bare);
-      this.#touch(granule, bare);
+      this.#touch(granule, this.#howOf(c, address, kind));
       return;
     }
     if (bare === POINT_ATOMIC) {
-      this.#park(c, bare, -1, 0, 0);
+      this.#park(c, bare, -1, 0, 0, 0);
       return;
     }
     if (!this.#finest && !this.#isShared(c, granule, address, bare)) {
@@ -328,8 +349,8 @@ export class Machine implements LitmusHost {
       // What is joined to an access belongs to it, not to the step before: that access is a step too.
       if (joined && this.#head >= 0) this.#share(this.#head);
       if (this.#finest) this.#step.accesses.push(address, bare);
-      this.#touch(granule, bare);
-    } else this.#park(c, bare, granule, address & 7, 0);
+      this.#touch(granule, this.#howOf(c, address, kind));
+    } else this.#park(c, bare, granule, address & 7, this.#howOf(c, address, kind), 0);
   }
 
   #choose(n: number): number {
@@ -340,15 +361,16 @@ export class Machine implements LitmusHost {
       this.#step.points++;
       return this.#choice;
     }
-    this.#park(this.#running, POINT_CHOICE, -1, 0, n);
+    this.#park(this.#running, POINT_CHOICE, -1, 0, 0, n);
     return 0;
   }
 
-  #park(c: number, kind: number, granule: number, offset: number, choices: number): void {
+  #park(c: number, kind: number, granule: number, offset: number, how: number, choices: number): void {
     const { pending } = this.#step;
     pending.kind = kind;
     pending.granule = granule;
     pending.offset = offset;
+    pending.how = how;
     pending.choices = choices;
     const { stack } = this.cpus[c] as MachineCpu;
     this.u32[stack >> 2] = stack + 8;
@@ -356,14 +378,39 @@ export class Machine implements LitmusHost {
     this.#asyncify.asyncify_start_unwind(stack);
   }
 
-  #touch(granule: number, kind: number): void {
-    const { granules, written } = this.#step;
+  #touch(granule: number, as: number): void {
+    const { granules, written, how } = this.#step;
     const at = granules.indexOf(granule);
-    const writes = writesAt(kind);
     if (at < 0) {
       granules.push(granule);
-      written.push(writes);
-    } else if (writes) written[at] = true;
+      written.push(as > READS);
+      how.push(as);
+    } else {
+      how[at] = (how[at] as number) | as;
+      if (as > READS) written[at] = true;
+    }
+  }
+
+  /** How an access of CPU `c` touches the granule of its word: see `Step.how`. */
+  #howOf(c: number, address: number, kind: number): number {
+    const words = (kind & POINT_NARROW) !== 0 ? 1 << ((address >>> 2) & 1) : READS;
+    if (!writesAt(kind & POINT_KIND)) return words;
+    return this.#commutes(c, address, kind) ? words * WRITES : words * (WRITES + 1);
+  }
+
+  /** Is the access an update that commutes with all others of its word that this was said of? */
+  #commutes(c: number, address: number, kind: number): boolean {
+    const way = kind & (POINT_ADD | POINT_READER);
+    if (way === 0) return false;
+    // Of an addition of the program it depends on whether that makes anything of the result.
+    const { program, live } = this.cpus[c] as MachineCpu;
+    const place = this.placeOf(c);
+    const { op, d = 0 } = program.code[place] as Instruction;
+    if ((op === OP_FETCH_ADD32 || op === OP_FETCH_ADD64) && (((live[place + 1] as number) >>> d) & 1) !== 0)
+      return false;
+    const known = this.#ways.get(address >>> 2);
+    if (known === undefined) this.#ways.set(address >>> 2, way);
+    return known === undefined || known === way;
   }
 
   /** Learns that CPU `c` accesses a granule; is that a step? */

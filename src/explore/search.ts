@@ -13,7 +13,7 @@
 
 import type { Futures } from './futures.ts';
 import { DEADLOCK } from './invariants.ts';
-import { choicesOf, type Effect, type Local, type StateSpace } from './space.ts';
+import { choicesOf, collide, type Effect, type Local, type StateSpace } from './space.ts';
 import { type Fingerprints, Visited } from './visited.ts';
 
 /** One step of a schedule: which CPU, and for a choice of the environment which alternative. */
@@ -347,12 +347,13 @@ export class Search {
 
   /** Of the CPUs that sleep in the state at `at` those that go on sleeping behind `effect`: their steps touch nothing that it touches. */
   #stillAsleep(states: Uint32Array, at: number, asleep: number, effect: Effect): number {
+    const words = this.#space.cellWords;
     let still = asleep;
     for (let left = asleep; left !== 0; left &= left - 1) {
       const z = 31 - Math.clz32(left & -left);
       const choices = choicesOf(this.#space.locals[states[at + z] as number] as Local);
       for (let choice = 0; choice < choices; choice++) {
-        if (collide(effect, this.#step(states, at, z, choice))) still &= ~(1 << z);
+        if (collide(effect.bits, 0, this.#step(states, at, z, choice).bits, 0, words)) still &= ~(1 << z);
       }
     }
     return still;
@@ -426,15 +427,6 @@ const MOVED = 9;
 
 /** In the note of a visited state, beside the CPUs that slept when it was searched: it is on the path. */
 const ON_PATH = 1 << 31;
-
-/** Do two steps touch a word that one of them writes? */
-function collide(a: Effect, b: Effect): boolean {
-  for (let n = 0; n < a.touched.length; n++) {
-    const other = b.touched.indexOf(a.touched[n] as number);
-    if (other >= 0 && (a.wrote[n] || b.wrote[other])) return true;
-  }
-  return false;
-}
 
 /** Notes invariants, a bit each, as violated at the end of `moves`. */
 export function violatedBy(found: Found, fails: number, moves: () => Move[]): void {

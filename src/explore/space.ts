@@ -17,11 +17,12 @@ import {
   POINT_READ_LOCK,
   POINT_WRITE_LOCK,
 } from '../../assembly/layout.ts';
-import { type Machine, POINT_CHOICE, Restart, type Step, writesAt } from './machine.ts';
+import { type Machine, POINT_CHOICE, Restart, type Step } from './machine.ts';
 
 /** Most shared granules; a scenario with more is told so. */
 export const MOST_SLOTS = 128;
-export const SLOT_WORDS = MOST_SLOTS / 32;
+/** Words of a set of cells: a bit for each of the two words of each slot. */
+export const CELL_WORDS = MOST_SLOTS / 16;
 
 /** A CPU between two steps. */
 export interface Local {
@@ -39,7 +40,8 @@ export interface Local {
   readonly seen: number;
   /** Place of the instruction that it makes. */
   readonly place: number;
-  readonly writes: boolean;
+  /** How the step accesses its slot: as `Step.how`. */
+  readonly how: number;
   readonly content: Uint32Array;
   /** What was learnt of its step. */
   readonly root: Node;
@@ -66,8 +68,9 @@ export interface Effect {
   readonly points: number;
   /** All shared slots it touched; the first is that of its access, if it has one. */
   readonly touched: readonly number[];
-  readonly wrote: readonly boolean[];
-  /** The same as bits: SLOT_WORDS words of the slots it touched, then SLOT_WORDS of those it wrote. */
+  /** Of each, how: as `Step.how`. */
+  readonly how: readonly number[];
+  /** The same as bits: CELL_WORDS words of the cells that mattered, then CELL_WORDS of those that changed. */
   readonly bits: Uint32Array;
   /** Does futures.ts know it? */
   noted: boolean;
@@ -171,6 +174,11 @@ export class StateSpace {
     return this.#values[slot]?.[value] as readonly number[];
   }
 
+  /** Words of a set of cells that may have any. */
+  get cellWords(): number {
+    return (this.granules.length + 15) >> 4;
+  }
+
   /** Slot of the granule that holds `address`, or -1 if it is no shared one. */
   slotAt(address: number): number {
     return this.#slotOf.get(address >>> 3) ?? -1;
@@ -194,11 +202,11 @@ export class StateSpace {
       slots.push(slot);
       values.push(value);
     }
-    const { fails, points, written } = step;
-    const wrote = written.slice();
+    const { fails, points } = step;
+    const how = step.how.slice();
     const to = this.#intern(c, step).number;
-    const bits = bitsOf(touched, wrote);
-    const effect: Effect = { local: to, slots, values, fails, points, touched, wrote, bits, noted: false };
+    const bits = bitsOf(touched, how);
+    const effect: Effect = { local: to, slots, values, fails, points, touched, how, bits, noted: false };
     // The way to it: the choice if there is one, then each slot in order of touch.
     let node = local.root;
     const way = local.kind === POINT_CHOICE ? [-1, ...touched] : touched;
@@ -306,7 +314,7 @@ export class StateSpace {
       choices: pending.choices,
       seen,
       place: content[0] as number,
-      writes: writesAt(kind),
+      how: pending.how,
       content,
       root: new Node(),
     };
@@ -367,15 +375,27 @@ export class StateSpace {
 }
 
 /** What `Effect.bits` is. */
-export function bitsOf(touched: readonly number[], wrote: readonly boolean[]): Uint32Array {
-  const bits = new Uint32Array(2 * SLOT_WORDS);
-  for (const [n, slot] of touched.entries()) {
-    const bit = 1 << (slot & 31);
-    bits[slot >> 5] = (bits[slot >> 5] as number) | bit;
-    const word = SLOT_WORDS + (slot >> 5);
-    if (wrote[n]) bits[word] = (bits[word] as number) | bit;
-  }
+export function bitsOf(touched: readonly number[], how: readonly number[]): Uint32Array {
+  const bits = new Uint32Array(2 * CELL_WORDS);
+  for (const [n, slot] of touched.entries()) addCells(bits, slot, how[n] as number);
   return bits;
+}
+
+/** Adds to such a set what is touched of a slot, and how. */
+export function addCells(bits: Uint32Array, slot: number, how: number): void {
+  const word = slot >> 4;
+  const shift = (slot & 15) * 2;
+  bits[word] = (bits[word] as number) | ((how & 3) << shift);
+  bits[CELL_WORDS + word] = (bits[CELL_WORDS + word] as number) | ((how >> 2) << shift);
+}
+
+/** Do two such sets get in each other's way: does one change what matters to the other? The first `words` words of each half have cells. */
+export function collide(a: Uint32Array, from: number, b: Uint32Array, at: number, words: number): boolean {
+  for (let n = 0; n < words; n++) {
+    if (((a[from + n] as number) & (b[at + CELL_WORDS + n] as number)) !== 0) return true;
+    if (((a[from + CELL_WORDS + n] as number) & (b[at + n] as number)) !== 0) return true;
+  }
+  return false;
 }
 
 function hashOf(words: Uint32Array, seed: number): number {

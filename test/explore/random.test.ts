@@ -66,7 +66,7 @@ describe('what overlooks something is caught', () => {
           return remade(
             effect,
             effect.touched,
-            effect.wrote.map(() => false),
+            effect.how.map((how) => how & 3),
           );
         });
       },
@@ -77,7 +77,7 @@ describe('what overlooks something is caught', () => {
         const step = StateSpace.prototype.step;
         vi.spyOn(StateSpace.prototype, 'step').mockImplementation(function (this: StateSpace, ...where): Effect {
           const effect = step.apply(this, where);
-          return remade(effect, effect.touched.slice(0, 1), effect.wrote.slice(0, 1));
+          return remade(effect, effect.touched.slice(0, 1), effect.how.slice(0, 1));
         });
       },
     ],
@@ -164,8 +164,8 @@ function handedOn(): LitmusProgram {
 const others = new WeakMap<Effect, Effect>();
 
 /** An effect that says of itself that it touched and wrote something else. */
-function remade(effect: Effect, touched: readonly number[], wrote: readonly boolean[]): Effect {
-  const other = others.get(effect) ?? { ...effect, touched, wrote, bits: bitsOf(touched, wrote) };
+function remade(effect: Effect, touched: readonly number[], how: readonly number[]): Effect {
+  const other = others.get(effect) ?? { ...effect, touched, how, bits: bitsOf(touched, how) };
   others.set(effect, other);
   return other;
 }
