@@ -182,6 +182,8 @@ export class Machine implements LitmusHost {
   /** Was the last access one that changed the mode of the CPU that runs? */
   #atMode = false;
   readonly #finest: boolean;
+  /** Did a granule turn out to be shared in the step that runs? That goes on, for it may find more of them. */
+  #learnt = false;
   /** Granule of the last access of its own that was no step; -1 if what came last is the access that the step began with. */
   #head = -1;
   #step: Step = {
@@ -279,6 +281,7 @@ export class Machine implements LitmusHost {
     step.pending.granule = -1;
     step.pending.choices = 0;
     this.#quiet = 0;
+    this.#learnt = false;
     this.#atMode = false;
     this.#head = -1;
     this.#running = c;
@@ -296,6 +299,10 @@ export class Machine implements LitmusHost {
     }
     if (step.pending.kind === 0 && this.u32[(cpu.block + LITMUS_STATE) >> 2] !== LITMUS_ENDED) {
       throw new Error(`CPU ${cpu.program.name} stopped in the middle of its program`);
+    }
+    if (this.#learnt) {
+      this.#learnt = false;
+      throw new Restart();
     }
     this.#forget(cpu);
     step.fails = this.u32[(cpu.block + LITMUS_FAILED) >> 2] as number;
@@ -432,8 +439,10 @@ export class Machine implements LitmusHost {
       return false;
     }
     // Another CPU was here, or several.
-    if (writes || known >= OWNED_BY) this.#share(granule);
-    this.#classes[granule] = CONSTANT;
+    if (writes || known >= OWNED_BY) {
+      this.#classes[granule] = SHARED;
+      this.#learnt = true;
+    } else this.#classes[granule] = CONSTANT;
     return false;
   }
 
