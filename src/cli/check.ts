@@ -108,7 +108,7 @@ async function check(script: URL, args: readonly string[], options: CheckCommand
         const parts = (variations.length - raced++) * builds.length;
         const raceMs = Math.max(LEAST_RACE_MS, (left() - LATE_MS * parts) / parts);
         checker.onProgress = (text) =>
-          progress.show(() => `raced ${raced - 1} of ${plural(variations.length, 'variant')}, ${text}`);
+          progress.show(() => `raced ${raced - 1} of ${plural(variations.length, 'variant')}, ${text()}`);
         const witnesses = new Witnesses(
           variation,
           async () => findings[n],

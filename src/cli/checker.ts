@@ -5,9 +5,11 @@
 // asks. After `close` no thread is left.
 
 import { availableParallelism } from 'node:os';
+import { compileCore } from '../core/compile.ts';
 import { Cancelled, type Finding, Pool } from '../explore/pool.ts';
 import { compile, expectationsOf, type NamedVariant, type Scenario } from '../litmus/index.ts';
 import type { CheckedVariant } from '../report/checked.ts';
+import { count } from '../report/words.ts';
 import { agreementOf, RacerPool, type StressResult, stress } from '../stress/index.ts';
 import { spawnRacer, spawnThread } from './threads.ts';
 
@@ -33,12 +35,18 @@ export class Checker {
   readonly #turns = new Turns(availableParallelism());
   readonly #abort = new AbortController();
   /** Executions of the race that is under way, and transitions of explorations. */
-  onProgress: (text: string) => void = () => {};
+  onProgress: (text: () => string) => void = () => {};
 
   constructor(script: URL, options: CheckerOptions) {
     this.#options = options;
     this.#pool = new Pool(() => spawnThread(script), availableParallelism());
     this.#racers = new RacerPool(() => spawnRacer(script));
+  }
+
+  /** Has what races need begin, beside what the caller does until there is something to race. */
+  prepare(): void {
+    this.#racers.prepare(this.#options.workers);
+    for (const build of this.#options.builds) void compileCore(build);
   }
 
   /** What runs comes to its end, and nothing is begun. */
@@ -98,9 +106,7 @@ export class Checker {
         signal: this.#abort.signal,
         onForbidden: ({ violated }) => onForbidden(violated),
         onProgress: ({ executions, seconds }) =>
-          this.onProgress(
-            `${scenario.name.text}: ${Math.round(executions / seconds).toLocaleString('en')} executions/s`,
-          ),
+          this.onProgress(() => `${scenario.name.text}: ${count(Math.round(executions / seconds))} executions/s`),
       });
       races.push(race);
     }

@@ -1,40 +1,7 @@
 #!/usr/bin/env node
-// The executable `pagewalk`.
-//
-// Exit codes: 0 fine (a fault or a hole is an answer), 1 a check failed, 2 bad usage or bad input, 130 after Ctrl-C.
-// A reader that goes away (`| head`) ends it quietly. The same file runs in the threads that explore.
+// The executable `pagewalk`. The same file runs in the threads that explore and race, which load nothing of the command line.
 
-import { CommanderError } from 'commander';
-import { ImageError } from '../image/index.ts';
-import { complain, EXIT_INPUT, InputError } from './exit.ts';
-import { program } from './program.ts';
-import { isWorker, work } from './threads.ts';
+import { isMainThread } from 'node:worker_threads';
 
-const script = new URL(import.meta.url);
-
-if (isWorker) work();
-else await run();
-
-async function run(): Promise<void> {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit();
-    complain(`writing the output failed: ${error.message}`);
-    process.exit(EXIT_INPUT);
-  });
-  process.stderr.on('error', () => {});
-  try {
-    await program(script).parseAsync();
-  } catch (error) {
-    if (error instanceof CommanderError) {
-      process.exitCode = error.exitCode === 0 ? 0 : EXIT_INPUT;
-    } else if (error instanceof InputError) {
-      for (const line of error.lines) complain(line);
-      process.exitCode = EXIT_INPUT;
-    } else if (error instanceof ImageError || error instanceof RangeError) {
-      complain(error.message);
-      process.exitCode = EXIT_INPUT;
-    } else {
-      throw error;
-    }
-  }
-}
+if (isMainThread) await (await import('./main.ts')).main(new URL(import.meta.url));
+else (await import('./work.ts')).work();

@@ -86,25 +86,36 @@ Exit code 1: threads showed what the explorer says is impossible, violated what
 the file expects to hold, or died. Violations that the file expects are fine.`;
 
 async function run(script: URL, args: readonly string[], options: StressCommandOptions): Promise<void> {
-  const began = performance.now();
   await checkReportPath(options.report);
-  const scenarios = await openScenarios(args);
-  const variations = scenarios.flatMap((scenario, n) => {
-    const argument = args[n] !== undefined && args[n] !== scenario.name.text ? ` ${args[n]}` : '';
-    return variationsOf(scenario, options).map((each): Variation => ({ ...each, scenario, argument }));
-  });
-  const builds = options.build === 'both' ? (['release', 'chaos'] as const) : [options.build];
-  const raceMs =
-    options.budget === undefined
-      ? USUAL_MS
-      : Math.max(LEAST_MS, options.budget / Math.max(1, variations.length * builds.length));
   const checker = new Checker(script, {
-    builds,
+    builds: options.build === 'both' ? ['release', 'chaos'] : [options.build],
     workers: options.workers,
     seed: options.seed,
     instances: options.instances,
     hangMs: options.hang ?? USUAL_HANG_MS,
   });
+  try {
+    // Threads begin while the scenarios are read.
+    checker.prepare();
+    await raceAll(checker, await openScenarios(args), args, options);
+  } finally {
+    await checker.close();
+  }
+}
+
+async function raceAll(
+  checker: Checker,
+  scenarios: readonly Scenario[],
+  args: readonly string[],
+  options: StressCommandOptions,
+): Promise<void> {
+  const began = performance.now();
+  const variations = scenarios.flatMap((scenario, n) => {
+    const argument = args[n] !== undefined && args[n] !== scenario.name.text ? ` ${args[n]}` : '';
+    return variationsOf(scenario, options).map((each): Variation => ({ ...each, scenario, argument }));
+  });
+  const races = variations.length * (options.build === 'both' ? 2 : 1);
+  const raceMs = options.budget === undefined ? USUAL_MS : Math.max(LEAST_MS, options.budget / Math.max(1, races));
   const printer = new Printer(options, variations.length);
   checker.onProgress = (text) => printer.show(text);
   const output = new Output(process.stdout);
@@ -141,7 +152,6 @@ async function run(script: URL, args: readonly string[], options: StressCommandO
   } finally {
     printer.progress.clear();
     await output.end();
-    await checker.close();
     process.removeListener('SIGINT', onInterrupt);
   }
   if (options.report !== undefined) await writeReport(options.report, found, (performance.now() - began) / 1000);
@@ -171,8 +181,8 @@ class Printer {
     this.#total = total;
   }
 
-  show(text: string): void {
-    this.progress.show(() => `${this.#raced} of ${plural(this.#total, 'variant')}, ${text}`);
+  show(text: () => string): void {
+    this.progress.show(() => `${this.#raced} of ${plural(this.#total, 'variant')}, ${text()}`);
   }
 
   *variant({ scenario, id, variant }: Variation, checked: CheckedVariant): Generator<string> {

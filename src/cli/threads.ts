@@ -1,12 +1,8 @@
-// The threads of Node as workers of a pool. They run this program's own file, which asks `isWorker` first.
+// The threads of Node as workers of a pool. They run this program's own file, which does in them what work.ts says.
 
-import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { Worker } from 'node:worker_threads';
 import type { FromWorker, PoolWorker, ToWorker } from '../explore/pool.ts';
-import { serve } from '../explore/worker.ts';
-import { type FromRacer, type RacerThread, race, type ToRacer } from '../stress/index.ts';
-
-/** Is this thread one that `spawnThread` made? */
-export const isWorker = !isMainThread;
+import type { FromRacer, RacerThread, ToRacer } from '../stress/index.ts';
 
 /** A thread that explores, of the program that `script` is. */
 export function spawnThread(script: URL): PoolWorker {
@@ -38,13 +34,4 @@ function threadOf<To, From>(script: URL): Thread<To, From> {
     onEnd: (listener) => worker.on('exit', () => listener(reason)),
     end: () => worker.terminate(),
   };
-}
-
-/** In a worker: explores or races what comes, until it is ended. */
-export function work(): void {
-  const port = parentPort;
-  port?.on('message', (message: ToWorker | ToRacer) => {
-    if ('task' in message) race(message, (answer: FromRacer) => port.postMessage(answer));
-    else void serve(message, (answer: FromWorker) => port.postMessage(answer));
-  });
 }

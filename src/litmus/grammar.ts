@@ -123,13 +123,19 @@ type Part =
 type PartOf<K extends Part['of']> = (Part & { of: K })['part'];
 type Sorted = Pick<ScenarioFile, Part['of']>;
 
-class ScenarioParser extends EmbeddedActionsParser {
+export class ScenarioParser extends EmbeddedActionsParser {
   refusals: Refusal[] = [];
   #comments: readonly IToken[] = [];
   #nextComment = 0;
 
-  constructor() {
-    super(TOKENS, { recoveryEnabled: true, maxLookahead: 2, errorMessageProvider: expectations });
+  /** `validates`: asks whether the grammar is one, which a test does, and takes as long as reading scenarios. */
+  constructor(validates = false) {
+    super(TOKENS, {
+      recoveryEnabled: true,
+      maxLookahead: 2,
+      errorMessageProvider: expectations,
+      skipValidations: !validates,
+    });
     this.performSelfAnalysis();
   }
 

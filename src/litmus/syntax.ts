@@ -10,7 +10,7 @@ let shared: Lexer | undefined;
 
 /** The tree of `text`, or undefined with at least one error in `errors`. */
 export function readSyntax(text: string, errors: Errors): ScenarioFile | undefined {
-  shared ??= new Lexer(TOKENS);
+  shared ??= new Lexer(TOKENS, { skipValidations: true });
   const lexed = shared.tokenize(text);
   for (const error of lexed.errors) addLexingError(error, text, errors);
   const reader = parser();
@@ -22,7 +22,7 @@ export function readSyntax(text: string, errors: Errors): ScenarioFile | undefin
 
 /** @throws Error if it is none: only for texts of our own. */
 export function readExpression(text: string): Expression {
-  shared ??= new Lexer(TOKENS);
+  shared ??= new Lexer(TOKENS, { skipValidations: true });
   const reader = parser();
   const expression = reader.readExpression(shared.tokenize(text).tokens);
   if (reader.errors.length > 0) throw new Error(`no expression: ${text}`);

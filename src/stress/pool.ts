@@ -22,6 +22,11 @@ export class RacerPool {
     return seat;
   };
 
+  /** Has `count` threads begin, for the races to come. */
+  prepare(count: number): void {
+    while (this.#all.size < count) this.#idle.push(this.#hire());
+  }
+
   /** Ends all threads. */
   async close(): Promise<void> {
     await Promise.all([...this.#all].map((seat) => seat.leave()));

@@ -1,0 +1,20 @@
+// What a thread of the command line does: it explores or races what comes, until it is ended.
+//
+// Guarantees: a thread that races loads nothing of the explorer. Node keeps messages until somebody listens.
+
+import { parentPort } from 'node:worker_threads';
+import type { FromWorker, ToWorker } from '../explore/pool.ts';
+import { type FromRacer, race, type ToRacer } from '../stress/worker.ts';
+
+export function work(): void {
+  const port = parentPort;
+  port?.on('message', (message: ToWorker | ToRacer) => {
+    if ('task' in message) race(message, (answer: FromRacer) => port.postMessage(answer));
+    else void explore(message, (answer: FromWorker) => port.postMessage(answer));
+  });
+}
+
+async function explore(message: ToWorker, post: (answer: FromWorker) => void): Promise<void> {
+  const { serve } = await import('../explore/worker.ts');
+  await serve(message, post);
+}
