@@ -42,7 +42,7 @@ export async function makeExploreRig(options: RigOptions = {}): Promise<ExploreR
       asyncify.asyncify_stop_rewind();
       return;
     }
-    park(rig, running, { address: address >>> 0, kind });
+    park(rig, running, { address: address >>> 0, kind: kind & layout.POINT_KIND });
   };
   const choose = (n: number): number => {
     if (running === undefined || rig === undefined) return 0;
