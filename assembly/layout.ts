@@ -404,6 +404,7 @@ export const SHOOT_ELIDE_FULLMM = 4; // a gather of a whole mm that frees no tab
 export const SHOOT_EARLY_ACK = 8; // CPUs acknowledge before they invalidate, unless tables are freed
 export const SHOOT_EARLY_ACK_TABLES = 16; // even then: wrong, for a walker may still be in them
 export const SHOOT_CONCURRENT = 32; // the CPU that flushes sends first and invalidates while the others do
+export const SHOOT_SKIP_LAZY_TABLES = 64; // SHOOT_SKIP_LAZY even if tables are freed: wrong, for the same reason
 export const SHOOT_CEILING = 8; //   from this bit on: most single invalidations before all is flushed; 0: no ceiling
 
 // ---- Faults (fault/): struct vm_fault, in the block of the CPU that faulted, zero while it handles none ----------------------

@@ -31,6 +31,7 @@ import {
   SHOOT_EARLY_ACK_TABLES,
   SHOOT_POSTED,
   SHOOT_SKIP_LAZY,
+  SHOOT_SKIP_LAZY_TABLES,
 } from "../layout";
 import { Count } from "../assoc";
 import { Shared } from "../atomic";
@@ -97,7 +98,7 @@ export abstract class Shootdown {
     options: u32,
   ): u64 {
     const sender = Cpu.id(self);
-    const skips = !freedTables && (options & SHOOT_SKIP_LAZY) != 0;
+    const skips = (options & SHOOT_SKIP_LAZY) != 0 && (!freedTables || (options & SHOOT_SKIP_LAZY_TABLES) != 0);
     const early = (options & SHOOT_EARLY_ACK) != 0 && (!freedTables || (options & SHOOT_EARLY_ACK_TABLES) != 0);
     let asked: u64 = 0;
     for (let left = targets; left != 0; left &= left - 1) {

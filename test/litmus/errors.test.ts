@@ -96,7 +96,7 @@ describe('errors', () => {
       'flush_tlb_page(x)',
       'flush_tlb_page(x, lazily)',
       '25:41',
-      '`flush_tlb_page` may be told waited, posted, interrupts-lazy, skip-lazy, ack-late, ack-early, ack-early-tables, last-level, freed-tables',
+      '`flush_tlb_page` may be told waited, posted, interrupts-lazy, skip-lazy, skip-lazy-tables, ack-late, ack-early, ack-early-tables, last-level, freed-tables',
     ],
     [
       'flush_tlb_page(x)',
@@ -108,7 +108,7 @@ describe('errors', () => {
       'flush_tlb_page(x)',
       'flush_tlb_page(x, flush)',
       '25:41',
-      '`flush_tlb_page` may be told waited, posted, interrupts-lazy, skip-lazy, ack-late, ack-early, ack-early-tables, last-level, freed-tables (a value of `flush` is `early`)',
+      '`flush_tlb_page` may be told waited, posted, interrupts-lazy, skip-lazy, skip-lazy-tables, ack-late, ack-early, ack-early-tables, last-level, freed-tables (a value of `flush` is `early`)',
     ],
     ['frame F = 0;', 'frame F = 0 : PG_dirty;', '7:9', '`F` has no flags: it is no folio (`anon`, or `in FILE @ 0`)'],
     [

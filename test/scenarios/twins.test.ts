@@ -17,7 +17,7 @@ const DIFFERENT: Readonly<Record<string, string>> = {
   'H7 ASID': 'violated, holds',
 };
 /** Variants that only the single steps have. */
-const SPELLED_ONLY = ['F7', 'I3', 'I4', 'I5', 'I10', 'I11', 'I12', 'I13', 'I14', 'I15', 'L4'];
+const SPELLED_ONLY = ['F7', 'I3', 'I4', 'I5', 'I10', 'I11', 'I12', 'I13', 'I14', 'I15'];
 
 const entries = await catalogue();
 const find = (name: string) => entries.find((each) => each.name === name)?.scenario;

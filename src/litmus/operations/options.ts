@@ -53,6 +53,7 @@ import {
   SHOOT_ELIDE_FULLMM,
   SHOOT_POSTED,
   SHOOT_SKIP_LAZY,
+  SHOOT_SKIP_LAZY_TABLES,
   TRANSFER_EARLY,
   TRANSFER_UNLOCKED,
   UFFD_WP_AFTER_UNLOCK,
@@ -82,7 +83,12 @@ export type OptionGroup = readonly Option[];
 /** How the requests of flushes go out. */
 export const SHOOT: readonly OptionGroup[] = [
   [{ name: 'waited' }, { name: 'posted', shoot: SHOOT_POSTED }],
-  [{ name: 'interrupts-lazy' }, { name: 'skip-lazy', shoot: SHOOT_SKIP_LAZY }],
+  // Unless tables are freed, or even then (L4).
+  [
+    { name: 'interrupts-lazy' },
+    { name: 'skip-lazy', shoot: SHOOT_SKIP_LAZY },
+    { name: 'skip-lazy-tables', shoot: SHOOT_SKIP_LAZY | SHOOT_SKIP_LAZY_TABLES },
+  ],
   [
     { name: 'ack-late' },
     { name: 'ack-early', shoot: SHOOT_EARLY_ACK },
