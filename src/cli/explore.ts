@@ -45,6 +45,7 @@ interface ExploreCommandOptions {
   readonly all?: true;
   readonly invariant?: readonly string[];
   readonly reduce: boolean;
+  readonly symmetry: boolean;
   readonly maxStates?: number;
   readonly timeout?: number;
   readonly maxMemory?: number;
@@ -73,6 +74,7 @@ export function exploreCommand(script: URL): Command {
     .addOption(MEMORY)
     .option('--invariant <name>', 'only what is found of this invariant; repeatable', repeated(String))
     .option('--no-reduce', 'without partial-order reduction: meet every state')
+    .option('--no-symmetry', 'tell apart CPUs that run the same program')
     .option('--max-states <count>', 'stop a variant after so many states', numberArgument(1, MOST))
     .option('--timeout <seconds>', 'stop a variant after so many seconds', numberArgument(1, 10_000_000))
     .option('--max-memory <mebibytes>', 'stop it when its visited states take so much', numberArgument(1, 1_000_000))
@@ -198,7 +200,7 @@ class Printer {
   #states = 0;
 
   constructor(variations: readonly Variation[], options: ExploreCommandOptions) {
-    const { reduce, maxStates, timeout, maxMemory, preemptions, random, seed, runs } = options;
+    const { reduce, symmetry, maxStates, timeout, maxMemory, preemptions, random, seed, runs } = options;
     this.#options = options;
     this.#total = variations.length;
     this.#bounds = {
@@ -207,7 +209,12 @@ class Printer {
       ...(preemptions !== undefined && { preemptions }),
       ...(random !== undefined && { random: { kind: random, seed, runs } }),
     };
-    this.search = { reduce, ...(maxStates !== undefined && { maxStates }), ...this.#bounds };
+    this.search = {
+      reduce,
+      symmetry: reduce && symmetry,
+      ...(maxStates !== undefined && { maxStates }),
+      ...this.#bounds,
+    };
     this.draws = (options.trace && options.json === undefined) || options.svg !== undefined;
   }
 

@@ -16,11 +16,14 @@ import { Run } from './run.ts';
 import type { Schedule } from './schedule.ts';
 import { type Found, type Move, Search, type Watch } from './search.ts';
 import { type Local, StateSpace } from './space.ts';
+import { Asymmetric, type Permutation, permutationsOf, Symmetry } from './symmetry.ts';
 import { Fingerprints, Xoshiro } from './visited.ts';
 
 export interface ExploreOptions {
   /** Partial-order reduction. Default true. Without it, the search meets every state. */
   readonly reduce?: boolean;
+  /** Take states for one that differ by who of several CPUs with the same program is where (symmetry.ts). Default: as `reduce`. */
+  readonly symmetry?: boolean;
   /** Look for a shortest schedule of each violation, in a second search without reduction. Default true. */
   readonly shortest?: boolean;
   /** Most states; default 50 million. */
@@ -88,6 +91,8 @@ export interface ExploreResult {
   readonly visitedBytes: number;
   /** Longest path, in steps. */
   readonly depth: number;
+  /** Permutations of CPUs that made one of several states; 1: only that which moves none. */
+  readonly symmetries: number;
   /** How often the core ran; every other step was one that it had made before. */
   readonly runs: number;
 }
@@ -126,6 +131,8 @@ export class Explorer {
   #search: Search;
   #initial: Uint32Array = new Uint32Array(0);
   #met = false;
+  /** The permutations of CPUs that are taken for symmetries, the identity first. */
+  #permutations: readonly Permutation[];
   readonly #random = new Xoshiro(1);
 
   /** `makeRun`: for the counterexamples, a run of the same program. */
@@ -134,6 +141,9 @@ export class Explorer {
     this.#makeRun = makeRun;
     this.#options = options;
     this.#deadline = Date.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
+    const { reduce = true, symmetry = reduce, random, preemptions } = options;
+    const all = permutationsOf(machine.instance.program);
+    this.#permutations = symmetry && random === undefined && preemptions === undefined ? all : all.slice(0, 1);
     [this.#space, this.#futures, this.#search] = this.#anew();
   }
 
@@ -194,16 +204,19 @@ export class Explorer {
         [this.#space, this.#futures, this.#search] = this.#anew();
         this.#violated.clear();
         this.#initial = this.#space.initial();
+        this.#space.symmetry?.begin(this.#initial);
         for (let c = 0; c < this.#space.cpus; c++) this.#futures.noteLocal(this.#localOf(this.#initial, c));
         return attempt();
       } catch (error) {
-        if (!(error instanceof Restart)) throw error;
+        if (error instanceof Asymmetric) this.#permutations = this.#permutations.slice(0, 1);
+        else if (!(error instanceof Restart)) throw error;
       }
     }
   }
 
   #anew(): [StateSpace, Futures, Search] {
     const space = new StateSpace(this.#machine);
+    if (this.#permutations.length > 1) space.symmetry = new Symmetry(space, this.#permutations);
     const afterwards = this.#machine.instance.program.afterwards === undefined ? -1 : space.cpus - 1;
     const futures = new Futures(space, afterwards);
     return [space, futures, new Search(space, futures, new Fingerprints(), afterwards)];
@@ -302,6 +315,14 @@ export class Explorer {
       tick: (states, transitions) => onProgress?.({ states, transitions, seconds: this.#seconds() }) === true,
       ended: (state, at, moves) => {
         for (const n of this.#judgeEnd(state, at)) if (!this.#violated.has(n)) this.#violated.set(n, moves());
+        const { symmetry } = this.#space;
+        if (symmetry === undefined) return;
+        for (const [p, permutation] of symmetry.permutations.entries()) {
+          if (p === 0) continue;
+          const under = () => moves().map(({ cpu, choice }) => ({ cpu: permutation[cpu] as number, choice }));
+          for (const n of this.#judgeEnd(symmetry.image(state, at, p), 0))
+            if (!this.#violated.has(n)) this.#violated.set(n, under());
+        }
       },
     };
   }
@@ -346,6 +367,7 @@ export class Explorer {
       omission: found.omission,
       visitedBytes: found.visitedBytes,
       depth: found.deepest,
+      symmetries: this.#permutations.length,
       runs: this.#space.runs,
     };
   }

@@ -14,6 +14,7 @@
 import type { Futures } from './futures.ts';
 import { DEADLOCK } from './invariants.ts';
 import { choicesOf, collide, type Effect, type Local, type StateSpace } from './space.ts';
+import type { Permutation, Symmetry } from './symmetry.ts';
 import { type Fingerprints, Visited } from './visited.ts';
 
 /** One step of a schedule: which CPU, and for a choice of the environment which alternative. */
@@ -124,11 +125,14 @@ export class Search {
     let depth = 0;
     const prints = [0, 0, 0];
     this.#print(initial, 0, prints);
-    const root = visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
+    const { symmetry } = this.#space;
+    // The fingerprint by which a state is known: that of its least image.
+    const name = [0, 0, 0];
+    let p = this.#nameOf(states, 0, prints, name);
+    const root = visited.add(name[0] as number, name[1] as number, name[2] as number);
     visited.setNote(root, ON_PATH);
     this.#open(states, frames, 0, prints, reduce, 0, -1, found, watch);
-    frames[PLACE] = root;
-    frames[MOVED] = visited.moved;
+    this.#place(frames, 0, name, root, visited);
 
     while (depth >= 0) {
       const frame = depth * FRAME;
@@ -139,11 +143,11 @@ export class Search {
         if (c >= 0 && sleep) frames[frame + ASLEEP] = (frames[frame + ASLEEP] as number) | (1 << c);
         const left = frames[frame + LEFT] as number;
         if (left === 0) {
-          const print = frame + PRINT;
+          const named = frame + NAME;
           const place =
             frames[frame + MOVED] === visited.moved
               ? (frames[frame + PLACE] as number)
-              : visited.add(frames[print] as number, frames[print + 1] as number, frames[print + 2] as number);
+              : visited.add(frames[named] as number, frames[named + 1] as number, frames[named + 2] as number);
           visited.setNote(place, visited.note(place) & ~ON_PATH);
           depth--;
           continue;
@@ -176,22 +180,24 @@ export class Search {
       prints[2] = frames[frame + PRINT + 2] as number;
       this.#reprint(states, at, to, c, effect.slots, prints);
       const asleep = sleep ? this.#stillAsleep(states, at, frames[frame + ASLEEP] as number, effect) : 0;
-      const place = visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
+      p = this.#nameOf(states, to, prints, name);
+      const place = visited.add(name[0] as number, name[1] as number, name[2] as number);
       if (visited.added) {
         if (visited.size > limits.states) {
           found.stopped = 'states';
           break;
         }
-        visited.setNote(place, asleep | ON_PATH);
+        visited.setNote(place, (p === 0 ? asleep : (symmetry as Symmetry).set(p, asleep)) | ON_PATH);
         depth++;
         if (depth > found.deepest) found.deepest = depth;
         this.#open(states, frames, depth, prints, reduce, asleep, c, found, watch);
-        frames[depth * FRAME + PLACE] = place;
-        frames[depth * FRAME + MOVED] = visited.moved;
+        this.#place(frames, depth, name, place, visited);
         continue;
       }
-      const note = visited.note(place);
-      if ((note & ON_PATH) !== 0) {
+      const noted = visited.note(place);
+      const slept = noted & ~ON_PATH;
+      const note = p === 0 ? slept : (symmetry as Symmetry).set((symmetry as Symmetry).inverse(p), slept);
+      if ((noted & ON_PATH) !== 0) {
         found.cyclic = true;
         if (sleep) break;
         // Here, all are to be run.
@@ -199,11 +205,11 @@ export class Search {
         frames[frame + REST] = 0;
       } else if ((note & ~asleep) !== 0) {
         // Who slept when the state was searched, and does not now, is run there after all.
-        visited.setNote(place, (note & asleep) | ON_PATH);
+        const both = note & asleep;
+        visited.setNote(place, (p === 0 ? both : (symmetry as Symmetry).set(p, both)) | ON_PATH);
         depth++;
         this.#reopen(states, frames, depth, prints, reduce, note, asleep, c);
-        frames[depth * FRAME + PLACE] = place;
-        frames[depth * FRAME + MOVED] = visited.moved;
+        this.#place(frames, depth, name, place, visited);
       }
     }
     found.states = visited.size;
@@ -345,6 +351,46 @@ export class Search {
     frames[frame + ASLEEP] = asleep;
   }
 
+  /** Notes in a frame by what name its state stands where in `visited`. */
+  #place(frames: Int32Array, depth: number, name: readonly number[], place: number, visited: Visited): void {
+    const frame = depth * FRAME;
+    frames[frame + NAME] = name[0] as number;
+    frames[frame + NAME + 1] = name[1] as number;
+    frames[frame + NAME + 2] = name[2] as number;
+    frames[frame + PLACE] = place;
+    frames[frame + MOVED] = visited.moved;
+  }
+
+  /**
+   * Makes `name` the least of the fingerprints of the images of the state at `at`, whose own is `prints`; returns the number of the permutation
+   * that makes it so.
+   */
+  #nameOf(states: Uint32Array, at: number, prints: readonly number[], name: number[]): number {
+    name[0] = (prints[0] as number) | 0;
+    name[1] = (prints[1] as number) | 0;
+    name[2] = (prints[2] as number) | 0;
+    const { symmetry, cpus, granules } = this.#space;
+    if (symmetry === undefined) return 0;
+    let best = 0;
+    const image = [0, 0, 0];
+    for (let p = 1; p < symmetry.permutations.length; p++) {
+      image[0] = image[1] = image[2] = 0;
+      const permutation = symmetry.permutations[p] as Permutation;
+      for (let c = 0; c < cpus; c++)
+        this.#mix(permutation[c] as number, symmetry.local(p, states[at + c] as number), image);
+      for (let slot = 0, end = granules.length; slot < end; slot++) {
+        const value = states[at + cpus + slot] as number;
+        if (value !== 0) this.#mix(cpus + slot, symmetry.value(p, slot, value), image);
+      }
+      if (!isLess(image, name)) continue;
+      best = p;
+      name[0] = (image[0] as number) | 0;
+      name[1] = (image[1] as number) | 0;
+      name[2] = (image[2] as number) | 0;
+    }
+    return best;
+  }
+
   /** Of the CPUs that sleep in the state at `at` those that go on sleeping behind `effect`: their steps touch nothing that it touches. */
   #stillAsleep(states: Uint32Array, at: number, asleep: number, effect: Effect): number {
     const words = this.#space.cellWords;
@@ -414,7 +460,7 @@ export class Search {
   }
 }
 
-const FRAME = 10;
+const FRAME = 13;
 const LEFT = 0;
 const REST = 1;
 const CPU = 2;
@@ -424,9 +470,19 @@ const ASLEEP = 7;
 /** Where it is in the set of visited states, as long as that has moved so often. */
 const PLACE = 8;
 const MOVED = 9;
+/** The fingerprint by which it is known there. */
+const NAME = 10;
 
 /** In the note of a visited state, beside the CPUs that slept when it was searched: it is on the path. */
 const ON_PATH = 1 << 31;
+
+function isLess(a: readonly number[], b: readonly number[]): boolean {
+  for (let n = 0; n < 3; n++) {
+    const [x, y] = [(a[n] as number) | 0, (b[n] as number) | 0];
+    if (x !== y) return x < y;
+  }
+  return false;
+}
 
 /** Notes invariants, a bit each, as violated at the end of `moves`. */
 export function violatedBy(found: Found, fails: number, moves: () => Move[]): void {

@@ -18,6 +18,7 @@ import {
   POINT_WRITE_LOCK,
 } from '../../assembly/layout.ts';
 import { type Machine, POINT_CHOICE, Restart, type Step } from './machine.ts';
+import type { Symmetry } from './symmetry.ts';
 
 /** Most shared granules; a scenario with more is told so. */
 export const MOST_SLOTS = 128;
@@ -96,6 +97,8 @@ export class StateSpace {
   readonly #loaded: number[] = [];
   /** Of each CPU, how many scheduling points it passes before its first step. */
   readonly begun: number[] = [];
+  /** Is told of each step that is learnt. */
+  symmetry: Symmetry | undefined;
   /** How often the machine ran. */
   runs = 0;
   /** Invariants that programs violate before their first step, a bit each. */
@@ -209,7 +212,7 @@ export class StateSpace {
     const effect: Effect = { local: to, slots, values, fails, points, touched, how, bits, noted: false };
     // The way to it: the choice if there is one, then each slot in order of touch.
     let node = local.root;
-    const way = local.kind === POINT_CHOICE ? [-1, ...touched] : touched;
+    const way = local.kind === POINT_CHOICE ? [-1, ...touched] : touched.slice();
     if (way.length === 0) way.push(-2);
     for (const [n, slot] of way.entries()) {
       if (node.slot === UNKNOWN) node.slot = slot;
@@ -226,7 +229,21 @@ export class StateSpace {
       node = next;
     }
     node.effect = effect;
+    this.symmetry?.learnt(state, at, c, choice, effect);
     return effect;
+  }
+
+  /** The number of a slot's value that has these words. */
+  valueOf(slot: number, words: readonly number[]): number {
+    const values = this.#valueOf[slot] as Map<string, number>;
+    const key = words.join();
+    let value = values.get(key);
+    if (value === undefined) {
+      value = values.size;
+      values.set(key, value);
+      this.#values[slot]?.push(words);
+    }
+    return value;
   }
 
   #slot(granule: number): number {
@@ -245,16 +262,10 @@ export class StateSpace {
 
   #valueNow(slot: number): number {
     const { u32 } = this.machine;
-    const words = this.machine.wordsOf(this.granules[slot] as number).map((word) => u32[word] as number);
-    const values = this.#valueOf[slot] as Map<string, number>;
-    const key = words.join();
-    let value = values.get(key);
-    if (value === undefined) {
-      value = values.size;
-      values.set(key, value);
-      this.#values[slot]?.push(words);
-    }
-    return value;
+    return this.valueOf(
+      slot,
+      this.machine.wordsOf(this.granules[slot] as number).map((word) => u32[word] as number),
+    );
   }
 
   #seenNow(kind: number, slot: number, half: number): number {
