@@ -26,6 +26,8 @@ export interface CheckerOptions {
   readonly instances: number;
   /** Milliseconds after which a race in which nobody gets on is a hang. */
   readonly hangMs: number;
+  /** For each thread the processor that it is bound to. */
+  readonly processors?: readonly number[];
 }
 
 export class Checker {
@@ -40,7 +42,9 @@ export class Checker {
   constructor(script: URL, options: CheckerOptions) {
     this.#options = options;
     this.#pool = new Pool(() => spawnThread(script), availableParallelism());
-    this.#racers = new RacerPool(() => spawnRacer(script));
+    const { processors = [] } = options;
+    let spawned = 0;
+    this.#racers = new RacerPool(() => spawnRacer(script, processors[spawned++ % processors.length]));
   }
 
   /** Has what races need begin, beside what the caller does until there is something to race. */

@@ -17,6 +17,7 @@ import { Checker, type Variation } from './checker.ts';
 import { outputStyle, outputWidth } from './drawing.ts';
 import { complain, EXIT_FAILED, EXIT_INTERRUPTED } from './exit.ts';
 import { Output } from './output.ts';
+import { processorsFor } from './pinning.ts';
 import { Progress } from './progress.ts';
 import { checkReportPath, REPORT_OPTION, writeReport } from './report.ts';
 import { openScenarios } from './scenarios.ts';
@@ -27,6 +28,7 @@ interface StressCommandOptions {
   readonly set?: readonly Setting[];
   readonly all?: true;
   readonly workers: number;
+  readonly pin?: true;
   readonly budget?: number;
   readonly seed: number;
   readonly build: 'release' | 'chaos' | 'both';
@@ -59,6 +61,7 @@ export function stressCommand(script: URL): Command {
       numberArgument(1, 8),
       Math.min(8, Math.max(2, availableParallelism())),
     )
+    .option('--pin', 'bind each thread of a race to a processor (Linux, by taskset)')
     .option(
       '--budget <time>',
       'of racing, all variants together: 30s, 500ms, 10m (default: 1s for each)',
@@ -93,6 +96,7 @@ async function run(script: URL, args: readonly string[], options: StressCommandO
     seed: options.seed,
     instances: options.instances,
     hangMs: options.hang ?? USUAL_HANG_MS,
+    ...(options.pin && { processors: processorsFor(options.workers) }),
   });
   try {
     // Threads begin while the scenarios are read.

@@ -9,9 +9,9 @@ export function spawnThread(script: URL): PoolWorker {
   return threadOf<ToWorker, FromWorker>(script);
 }
 
-/** A thread that races. */
-export function spawnRacer(script: URL): RacerThread {
-  return threadOf<ToRacer, FromRacer>(script);
+/** A thread that races, bound to `processor` if that is given. */
+export function spawnRacer(script: URL, processor?: number): RacerThread {
+  return threadOf<ToRacer, FromRacer>(script, processor);
 }
 
 interface Thread<To, From> {
@@ -22,8 +22,8 @@ interface Thread<To, From> {
 }
 
 /** A thread that runs `script` from its beginning. */
-function threadOf<To, From>(script: URL): Thread<To, From> {
-  const worker = new Worker(script, { stdout: false, stderr: false });
+function threadOf<To, From>(script: URL, processor?: number): Thread<To, From> {
+  const worker = new Worker(script, { stdout: false, stderr: false, workerData: { processor } });
   let reason = 'it ended by itself';
   worker.on('error', (error) => {
     reason = error.message;

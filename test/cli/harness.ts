@@ -22,7 +22,7 @@ export interface Cli {
   readonly directory: string;
   /** Writes a file there and returns its name. */
   file(name: string, bytes: Uint8Array | string): string;
-  run(args: readonly string[]): Run;
+  run(args: readonly string[], env?: Readonly<Record<string, string>>): Run;
   /** As `run`, with a pipe as standard input through which a file of the directory comes. */
   runPiped(name: string, args: readonly string[]): Run;
   /** As `run`, with the standard output going to a file or device. */
@@ -55,8 +55,11 @@ export function useCli(): Cli {
       writeFileSync(join(directory, name), bytes);
       return name;
     },
-    run(args) {
-      const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], options);
+    run(args, env = {}) {
+      const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], {
+        ...options,
+        env: { ...process.env, ...env },
+      });
       return { status, stdout, stderr };
     },
     runPiped(name, args) {

@@ -1,7 +1,9 @@
 // `pagewalk stress` and `pagewalk check` as people call them: what they print, exit codes, what is complained of, Ctrl-C.
 
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { expectGolden, useCli } from './harness.ts';
@@ -102,6 +104,28 @@ describe('stress', () => {
     expect(performance.now() - at).toBeLessThan(5000);
     expect(out).toMatch(/message-passing MP-sc/);
     expect(out).toMatch(/interrupted: 1 variant not raced/);
+  });
+
+  const canPin = process.platform === 'linux' && spawnSync('taskset', ['--version']).status === 0;
+  test.runIf(canPin && availableParallelism() > 1)('--pin binds each thread to a processor of its own', async () => {
+    const child = cli.start(['stress', 'message-passing', '--budget', '1h', '--pin', '--workers', '2', '--no-trace']);
+    const bound = () =>
+      readdirSync(`/proc/${child.pid}/task`).flatMap((thread) => {
+        const status = readFileSync(`/proc/${child.pid}/task/${thread}/status`, 'utf8');
+        return /^Cpus_allowed_list:\s*(\d+)$/m.exec(status)?.[1] ?? [];
+      });
+    while (bound().length < 2) await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(new Set(bound()).size).toBe(2);
+    child.kill('SIGINT');
+    await once(child, 'exit');
+  });
+
+  test('--pin names what is missing', () => {
+    const { status, stderr } = cli.run(['stress', 'message-passing', '--pin', '--workers', '2'], { PATH: '/nowhere' });
+    expect({ status, stderr }).toEqual({
+      status: 2,
+      stderr: expect.stringMatching(/^pagewalk: --pin: (taskset, of util-linux, is not installed|threads cannot be)/),
+    });
   });
 
   test.each([
