@@ -795,6 +795,7 @@ export const CLEAR_REFS_READ = 0x1000; //         mmap_lock for reading (D1, I0)
 export const CLEAR_REFS_DOWNGRADE = 0x2000; //    for writing, and downgraded before the walk, as before 29a951dfb3c3 (I0)
 export const CLEAR_REFS_AFTER_UNLOCK = 0x4000; // flushes when mmap_lock was released (I7)
 export const CLEAR_REFS_NO_VMA_LOCK = 0x10000; // leaves the VMAs unlocked: faults that take no mmap_lock run beside it (I19)
+export const CLEAR_REFS_COUNT_VMAS = 0x20000; //  each VMA too counts the flush as owed (Andrea Arcangeli in S4: I12, I13, I14)
 export const CLEAR_REFS_GATHER = 0x8000; //       the flush is left to a gather in which nothing was cleared (0758cd830494: D1, I8)
 
 // Options of UFFDIO_WRITEPROTECT (kernel/userfaultfd.ts).

@@ -12,6 +12,7 @@
 
 import {
   CLEAR_REFS_AFTER_UNLOCK,
+  CLEAR_REFS_COUNT_VMAS,
   CLEAR_REFS_DOWNGRADE,
   CLEAR_REFS_GATHER,
   CLEAR_REFS_NO_VMA_LOCK,
@@ -28,6 +29,7 @@ import {
   VM_PFNMAP,
   VM_SOFTDIRTY,
   VMA_FLAGS,
+  VMA_FLUSH_PENDING,
 } from "../layout";
 import { Shared } from "../atomic";
 import { RwLock } from "../lock/rwlock";
@@ -53,6 +55,7 @@ export abstract class ClearRefs {
     const gather = Path.has(path, CLEAR_REFS_GATHER);
     if (gather) Gathered.begin(path, true);
     else Path.countUp(path);
+    if (Path.has(path, CLEAR_REFS_COUNT_VMAS)) ClearRefs.countVmas(mm, first, last, 1);
     Notifiers.start(mm, MMU_NOTIFY_SOFT_DIRTY, 0, ALL);
     for (let vma = Vma.firstIn(mm, first, last); vma != 0; vma = Vma.nextIn(mm, vma, first, last)) {
       if ((Shared.load<u32>(vma + VMA_FLAGS) & VM_PFNMAP) != 0) {
@@ -65,6 +68,7 @@ export abstract class ClearRefs {
     Notifiers.end(mm, MMU_NOTIFY_SOFT_DIRTY, 0, ALL);
     const early = !Path.has(path, CLEAR_REFS_AFTER_UNLOCK);
     if (early) ClearRefs.flush(path, gather);
+    if (Path.has(path, CLEAR_REFS_COUNT_VMAS)) ClearRefs.countVmas(mm, first, last, -1);
     if ((options & (CLEAR_REFS_READ | CLEAR_REFS_DOWNGRADE)) == 0) Mm.writeUnlock(mm);
     else RwLock.readUnlock(Mm.mmapLock(mm));
     if (!early) ClearRefs.flush(path, gather);
@@ -100,6 +104,13 @@ export abstract class ClearRefs {
       if ((flags & VM_SOFTDIRTY) == 0) continue;
       VmaLock.startWrite(vma);
       Shared.store<u32>(vma + VMA_FLAGS, flags & ~VM_SOFTDIRTY);
+    }
+  }
+
+  /** wrprotect_tlb_flush_pending of each VMA (S4): by the rules of the mm's count, and while mmap_lock is held. */
+  private static countVmas(mm: usize, first: u64, last: u64, by: u32): void {
+    for (let vma = Vma.firstIn(mm, first, last); vma != 0; vma = Vma.nextIn(mm, vma, first, last)) {
+      if ((Shared.load<u32>(vma + VMA_FLAGS) & VM_PFNMAP) == 0) Shared.count<u32>(vma + VMA_FLUSH_PENDING, by);
     }
   }
 

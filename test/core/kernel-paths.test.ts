@@ -116,6 +116,15 @@ describe('clear_refs', () => {
     }
   });
 
+  test('VMAs that count what is owed, in one variant, owe nothing more afterwards', () => {
+    const vma = scene.vma(mm, VA, 1);
+    scene.rig.u32[(vma + layout.VMA_FLUSH_PENDING) / 4] = 5;
+    for (const options of [0, layout.CLEAR_REFS_READ, layout.CLEAR_REFS_AFTER_UNLOCK]) {
+      clear(VA, last(0), options | layout.CLEAR_REFS_COUNT_VMAS);
+      expect(scene.u32(vma + layout.VMA_FLUSH_PENDING)).toBe(5);
+    }
+  });
+
   test('passes over VMAs of PFNs', () => {
     populate(1, RW | SOFT_DIRTY, PRIVATE | layout.VM_PFNMAP);
     expect(clear(VA, last(0))).toMatchObject({ touched: 0, passed: 1 });

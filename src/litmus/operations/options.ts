@@ -5,6 +5,7 @@
 
 import {
   CLEAR_REFS_AFTER_UNLOCK,
+  CLEAR_REFS_COUNT_VMAS,
   CLEAR_REFS_DOWNGRADE,
   CLEAR_REFS_GATHER,
   CLEAR_REFS_NO_VMA_LOCK,
@@ -158,6 +159,8 @@ export const CLEAR_REFS: readonly OptionGroup[] = [
   ],
   [{ name: 'locks-vmas' }, { name: 'no-vma-lock', options: CLEAR_REFS_NO_VMA_LOCK }],
   COUNTING,
+  // Whether each VMA counts the flush too, as was proposed in S4.
+  [{ name: 'counts-mm' }, { name: 'counts-vmas', options: CLEAR_REFS_COUNT_VMAS }],
   [
     ...FLUSHING,
     { name: 'flushes-after-unlock', options: CLEAR_REFS_AFTER_UNLOCK },
