@@ -10,7 +10,7 @@
 //   ----------------- meet ------------------
 //   instances 5 2 7 … instances 5 2 7 …         each its CPUs, reporting what failed and what their registers hold
 //   ----------------- meet ------------------
-//   judge 0 1 2 …      judge 64 65 …            a share each (judge.ts): `afterwards`, what is owed, the outcome
+//   judge 0 1 2 …      judge 64 65 …            a part each (judge.ts): `afterwards`, what is owed, the outcome
 //   ----------------- meet ------------------
 //   its CPUs           its CPUs                 back to the start (seat.ts)
 //
@@ -67,7 +67,9 @@ import { Seat } from "./seat";
 import { User } from "./user";
 
 /** How long an agent waits for the others before an instance, in loads: one of them may wait for a lock of the instance before. */
-const PATIENCE: u32 = 400;
+const PATIENCE: u32 = 1000;
+/** Of so many rounds one begins with user CPUs in user mode, a power of two. */
+const EARLY: u32 = 8;
 /** Rounds after which the agents change CPUs in an instance. */
 const TURN: u32 = 64;
 
@@ -95,11 +97,11 @@ export abstract class Arena {
     const round = load<u32>(arena, ARENA_ROUNDS);
     Arena.run(arena, racer, n, shift, round);
     Arena.meet(arena);
-    Judge.share(arena, racer, n, round);
+    Judge.judge(arena, racer, shift, round);
     Arena.meet(arena);
     if (n == 0) atomic.add<u32>(arena, 1, ARENA_ROUNDS);
-    Judge.restore(arena, n);
-    Arena.restore(arena, shift);
+    Judge.restore(arena, shift);
+    Arena.restore(arena, shift, ((round + 1) & (EARLY - 1)) == 0);
     return true;
   }
 
@@ -198,8 +200,11 @@ export abstract class Arena {
     }
   }
 
-  /** The lines of the CPUs that it ran. */
-  private static restore(arena: usize, shift: u32): void {
+  /**
+   * The lines of the CPUs that it ran. `early`: in the next round user CPUs are in user mode from its beginning, so who flushes waits for a thread
+   * that has not come, and both go on from there at once.
+   */
+  private static restore(arena: usize, shift: u32, early: bool): void {
     const size = load<u32>(arena, ARENA_SIZE);
     const racing = load<u32>(arena, ARENA_RACING);
     const cpus = load<u32>(arena, ARENA_CPUS);
@@ -208,7 +213,10 @@ export abstract class Arena {
     for (let part: u32 = 0; part < parts; ++part) {
       for (let c = (shift + part) % racing; c < cpus; c += racing) {
         let seat = Seat.at(arena, c, part * partSize);
-        for (let left = partSize; left > 0; --left, seat += SEAT_BYTES) Seat.restore(seat);
+        for (let left = partSize; left > 0; --left, seat += SEAT_BYTES) {
+          Seat.restore(seat);
+          if (early) Litmus.expect(Seat.block(seat));
+        }
       }
     }
   }

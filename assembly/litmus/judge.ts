@@ -10,9 +10,11 @@ import {
   ARENA_BLIND,
   ARENA_CPUS,
   ARENA_FREES,
+  ARENA_JUDGE,
   ARENA_MMS,
   ARENA_NEWS,
   ARENA_OBSERVED,
+  ARENA_PARTS,
   ARENA_PENDING,
   ARENA_RACING,
   ARENA_RARE,
@@ -31,6 +33,7 @@ import {
   RACER_OUTCOMES,
   RACER_OVERFLOW,
   REPORT_FAILED,
+  SEAT_BYTES,
   SEAT_ISLAND,
 } from "../layout";
 import { Island } from "./island";
@@ -41,27 +44,40 @@ import { Seat } from "./seat";
 const RARE: u64 = 512;
 
 export abstract class Judge {
-  /** Judges the share of racer `n` of round `round`. */
-  static share(arena: usize, racer: usize, n: u32, round: u32): void {
-    const size = load<u32>(arena, ARENA_SIZE);
-    const racing = load<u32>(arena, ARENA_RACING);
-    const end = (size * (n + 1)) / racing;
-    if (load<u32>(arena, ARENA_AFTERWARDS) != 0) {
-      for (let instance = (size * n) / racing; instance < end; ++instance) Judge.runAfterwards(arena, instance, round);
-    }
-    for (let instance = (size * n) / racing; instance < end; ++instance) {
-      Judge.count(arena, racer, instance, Judge.failures(arena, instance));
+  /**
+   * Judges the instances of round `round` in which a racer ran CPU ARENA_JUDGE, in whose cache is most of what is looked at; `shift` as in
+   * Arena.run.
+   */
+  static judge(arena: usize, racer: usize, shift: u32, round: u32): void {
+    const partSize = load<u32>(arena, ARENA_SIZE) / load<u32>(arena, ARENA_PARTS);
+    for (let part: u32 = 0; part < load<u32>(arena, ARENA_PARTS); ++part) {
+      if (!Judge.isMine(arena, shift + part)) continue;
+      const first = part * partSize;
+      if (load<u32>(arena, ARENA_AFTERWARDS) != 0) {
+        for (let instance = first; instance < first + partSize; ++instance) Judge.runAfterwards(arena, instance, round);
+      }
+      for (let instance = first; instance < first + partSize; ++instance) {
+        Judge.count(arena, racer, instance, Judge.failures(arena, instance));
+      }
     }
   }
 
-  /** Puts back what `afterwards` alone used in the same share. */
-  static restore(arena: usize, n: u32): void {
+  /** Puts back what `afterwards` alone used in them. */
+  static restore(arena: usize, shift: u32): void {
     if (load<u32>(arena, ARENA_AFTERWARDS) == 0) return;
-    const size = load<u32>(arena, ARENA_SIZE);
-    const racing = load<u32>(arena, ARENA_RACING);
-    const end = (size * (n + 1)) / racing;
     const cpus = load<u32>(arena, ARENA_CPUS);
-    for (let instance = (size * n) / racing; instance < end; ++instance) Seat.restore(Seat.at(arena, cpus, instance));
+    const partSize = load<u32>(arena, ARENA_SIZE) / load<u32>(arena, ARENA_PARTS);
+    for (let part: u32 = 0; part < load<u32>(arena, ARENA_PARTS); ++part) {
+      if (!Judge.isMine(arena, shift + part)) continue;
+      let seat = Seat.at(arena, cpus, part * partSize);
+      for (let left = partSize; left > 0; --left, seat += SEAT_BYTES) Seat.restore(seat);
+    }
+  }
+
+  @inline
+  private static isMine(arena: usize, at: u32): bool {
+    const racing = load<u32>(arena, ARENA_RACING);
+    return at % racing == load<u32>(arena, ARENA_JUDGE) % racing;
   }
 
   private static runAfterwards(arena: usize, instance: u32, round: u32): void {

@@ -8,11 +8,13 @@
 
 import {
   BUILD_EXPLORE,
+  CPU_MODE,
   LITMUS_ENDED,
   LITMUS_FAILED,
   LITMUS_RETRY,
   LITMUS_STATE,
   LITMUS_USER,
+  MODE_USER,
   POINT_ATOMIC,
 } from "../layout";
 import { Agent } from "../agent";
@@ -68,11 +70,16 @@ export abstract class Litmus {
   }
 
   /**
-   * Under threads: whoever runs the CPU of `p` has come to it. Until then a user CPU is not in user mode, so nobody waits for it; what was asked of
-   * it meanwhile it does now, as if the interrupt had come before its first access.
+   * Under threads: whoever runs the CPU of `p` has come to it. Until then a user CPU is not in user mode, unless it is expected, so nobody waits
+   * for it; what was asked of it meanwhile it does now, as if the interrupt had come before its first access.
    */
   static begin(p: usize): void {
     if (load<u32>(p, LITMUS_USER) != 0) Cpu.enterUser(Block.cpu(p));
+  }
+
+  /** Nobody runs the CPU of `p` yet, and it is in user mode: whoever asks something of it waits until somebody does. */
+  static expect(p: usize): void {
+    if (load<u32>(p, LITMUS_USER) != 0) store<u32>(Block.cpu(p), MODE_USER, CPU_MODE);
   }
 
   /** Makes the instructions at the place of `p` that compute and no more; returns where the next one stands. */

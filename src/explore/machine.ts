@@ -64,8 +64,6 @@ import {
   OP_CALL,
   OP_FETCH_ADD32,
   OP_FETCH_ADD64,
-  OP_LOAD_MM,
-  OP_LOAD_MM_KEEP,
   REG_FAULT_VA,
   REGISTERS,
 } from '../../assembly/litmus/ops_bits.ts';
@@ -73,7 +71,14 @@ import { compileCore } from '../core/compile.ts';
 import type { CoreExports } from '../core/exports.ts';
 import { createCoreMemory, instantiateCore } from '../core/instantiate.ts';
 import type { Instruction, LitmusProgram } from '../litmus/program.ts';
-import { type Instance, type InstanceCpu, LITMUS_TLB_WAYS, type LitmusHost, setUp } from '../litmus/world.ts';
+import {
+  type Instance,
+  type InstanceCpu,
+  LITMUS_TLB_WAYS,
+  type LitmusHost,
+  mostEntries,
+  setUp,
+} from '../litmus/world.ts';
 import { layOut } from '../machine/layout.ts';
 import { liveRegisters } from './liveness.ts';
 
@@ -519,10 +524,8 @@ export class Machine implements LitmusHost {
 }
 
 /** May a TLB entry make room for another? Only then it matters when entries were used last. */
-function mayMakeRoom({ world, cpus }: LitmusProgram): boolean {
-  const loads = cpus.flatMap(({ code }) => code.filter(({ op }) => op === OP_LOAD_MM || op === OP_LOAD_MM_KEEP));
-  const asids = new Set(cpus.map(({ asid }) => asid)).size + loads.length;
-  return world.pages.length * asids > LITMUS_TLB_WAYS;
+function mayMakeRoom(program: LitmusProgram): boolean {
+  return mostEntries(program) > LITMUS_TLB_WAYS;
 }
 
 const WAITS = new Set([POINT_CHANGE, POINT_CHANGE_WIDE, POINT_READ_LOCK, POINT_WRITE_LOCK, POINT_EMPTY, POINT_FILLED]);

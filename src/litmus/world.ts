@@ -148,6 +148,12 @@ const DEFERRED_PAGES = 4;
 /** Ways of the one set of each CPU's TLB: more than a scenario has pages, so nothing is evicted but by choice. */
 export const LITMUS_TLB_WAYS = 8;
 
+/** Translations that differ, of all that the CPUs of a program can have: as many ways of a TLB are used at most. */
+export function mostEntries({ world, cpus }: LitmusProgram): number {
+  const loads = cpus.flatMap(({ code }) => code.filter(({ op }) => op === OP_LOAD_MM || op === OP_LOAD_MM_KEEP));
+  return world.pages.length * (new Set(cpus.map(({ asid }) => asid)).size + loads.length);
+}
+
 /** Where the instructions of a program's CPUs stand: all instances in a memory may share them. */
 export type SharedCode = Map<CpuProgram, number>;
 

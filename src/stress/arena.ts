@@ -10,6 +10,7 @@ import {
   ARENA_COLUMNS,
   ARENA_CPUS,
   ARENA_FREES,
+  ARENA_JUDGE,
   ARENA_MMS,
   ARENA_NEWS,
   ARENA_OBSERVED,
@@ -74,7 +75,7 @@ import { instantiateCore } from '../core/instantiate.ts';
 import type { LitmusProgram } from '../litmus/program.ts';
 import { type Instance, type InstanceCpu, type LitmusHost, type SharedCode, setUp } from '../litmus/world.ts';
 import { layOut } from '../machine/layout.ts';
-import { freesFrames, hasCalls, LINE, linesOf, programsOf } from './lines.ts';
+import { freesFrames, hasCalls, judgeOf, LINE, linesOf, programsOf } from './lines.ts';
 import { giveBack, takeMemory } from './memories.ts';
 
 /** Tables of an mm of four levels whose pages lie beside each other; frames beside those that are named or allocated. */
@@ -359,6 +360,7 @@ export class Arena implements LitmusHost {
     const lines = instances.map((instance, n) =>
       linesOf(instance, { core, view, island: islands[n] as number, first: n * frames, frames }),
     );
+    view.setUint32(this.address + ARENA_JUDGE, judgeOf(lines[0] ?? [], this.program.cpus.length), true);
     for (let c = 0; c < count; c++) {
       const own = lines.map((each) => each[c] as (typeof each)[number]);
       const total = own.reduce((sum, { own, shared }) => sum + own.length + shared.length, 0);

@@ -60,7 +60,7 @@ import {
 } from '../../assembly/litmus/ops_bits.ts';
 import type { CoreExports } from '../core/exports.ts';
 import type { CpuProgram, Instruction, LitmusProgram } from '../litmus/program.ts';
-import { type Instance, type InstanceCpu, LITMUS_TLB_WAYS } from '../litmus/world.ts';
+import { type Instance, type InstanceCpu, LITMUS_TLB_WAYS, mostEntries } from '../litmus/world.ts';
 
 export const LINE = 64;
 
@@ -85,16 +85,23 @@ export function linesOf(instance: Instance, site: Site): readonly SeatLines[] {
   const count = instance.program.cpus.length;
   const seats = instance.cpus.map((cpu) => ownLines(cpu, instance, site, effects));
   const taken = new Set(seats.flatMap(({ own, shared }) => [...own, ...shared]));
-  const writers = writersOf(instance, site);
-  for (const line of sharedLines(instance, site, effects, writers)) {
+  const uses = usesOf(instance, site);
+  for (const line of sharedLines(instance, site, effects, uses)) {
     if (taken.has(line)) continue;
     taken.add(line);
-    const candidates = (writers.get(line) ?? []).filter((cpu) => cpu < count);
-    const cpus = candidates.length > 0 ? candidates : range(0, count);
-    const lists = cpus.map((cpu) => (seats[cpu] as (typeof seats)[number]).shared);
-    lists.reduce((a, b) => (b.length < a.length ? b : a)).push(line);
+    const cpu = range(0, count).reduce((a, b) => {
+      const more = (uses.get(line)?.[b] ?? 0) - (uses.get(line)?.[a] ?? 0);
+      const fewer = (seats[a]?.shared.length ?? 0) - (seats[b]?.shared.length ?? 0);
+      return more > 0 || (more === 0 && fewer > 0) ? b : a;
+    });
+    seats[cpu]?.shared.push(line);
   }
   return seats;
+}
+
+/** The CPU that used most of what `afterwards` looks at: whose processor is to judge. */
+export function judgeOf(seats: readonly SeatLines[], cpus: number): number {
+  return range(0, cpus).reduce((a, b) => ((seats[b]?.shared.length ?? 0) > (seats[a]?.shared.length ?? 0) ? b : a));
 }
 
 /** What instructions do beside computing and storing to words that they name. */
@@ -163,17 +170,21 @@ function ownLines(
   const accesses = program.code.some(({ op }) => op >= OP_USER_LOAD && op <= OP_USER_FETCH);
   const written = [...program.code.map(({ d = 0 }) => d), ...(accesses ? range(REG_FAULT_VA, REGISTERS) : [])];
   for (const register of written) own.add(block + LITMUS_REGISTERS + 8 * register, 8);
-  own.add(cpu + CPU_MODE, 8);
+  own.add(cpu + CPU_MODE, CPU_PENDING + 8 - CPU_MODE);
   if (instance.program.world.mms.length === 0) return { own: own.list, shared: [] };
   if (flushes || loads) own.add(cpu, CPU_MODE);
-  if (flushes) shared.add(cpu + CPU_PENDING, CPU_REQUESTS - CPU_PENDING + REQUEST_BYTES * instance.cpus.length);
+  if (flushes) shared.add(cpu + CPU_REQUESTS, REQUEST_BYTES * instance.cpus.length);
   if (accesses || calls) own.add(cpu + CPU_FAULT_VA, CPU_FAULTS - CPU_FAULT_VA);
   if (frames) own.add(cpu + CPU_STRAYS, 4);
   if (loads) own.add(cpu + CPU_SLOT, CPU_BYTES - CPU_SLOT);
   if (tlb !== 0) {
     // The ways before the entries are hints, right or wrong.
     const entries = view.getUint32(tlb + TLB_HINTS_AT, true) + view.getUint32(tlb + TLB_HINTS_MASK, true) + 4;
-    own.add(entries, LITMUS_TLB_WAYS * ENTRY_BYTES);
+    const { world } = instance.program;
+    const divided = calls || world.hardware?.some(({ structures }) => structures) === true;
+    // The lowest way that is free is filled.
+    const ways = divided ? LITMUS_TLB_WAYS : Math.min(LITMUS_TLB_WAYS, mostEntries(instance.program));
+    own.add(entries, ways * ENTRY_BYTES);
   }
   return { own: own.list, shared: shared.list };
 }
@@ -184,13 +195,13 @@ function sharedLines(
   instance: Instance,
   { core, view, island, first, frames }: Site,
   effects: Effects,
-  writers: ReadonlyMap<number, readonly number[]>,
+  uses: ReadonlyMap<number, readonly number[]>,
 ): readonly number[] {
   const { calls, anywhere } = effects;
   const u32 = (address: number) => view.getUint32(address, true);
   const word = (address: number) => island + address - CONTROL;
   const lines = new Lines();
-  for (const line of writers.keys()) lines.add(line, 1);
+  for (const line of uses.keys()) lines.add(line, 1);
   // Hardware sets A and D.
   for (const { slot } of instance.pages.values()) lines.add(slot, 8);
   if (effects.flushes || effects.loads) for (const mm of instance.mms.values()) lines.add(mm, MM_BYTES);
@@ -220,34 +231,42 @@ function sharedLines(
   return lines.list;
 }
 
-/** Lines that instructions name which store to them, with the CPUs that do. */
-function writersOf(instance: Instance, { core }: Site): ReadonlyMap<number, readonly number[]> {
-  const writers = new Map<number, number[]>();
+/** Of each line to which an instruction stores that names it: how much each CPU, `afterwards` last, uses it. */
+function usesOf(instance: Instance, { core }: Site): ReadonlyMap<number, readonly number[]> {
+  const uses = new Map<number, number[]>();
   const { symbols, world } = instance.program;
-  for (const [cpu, { code }] of programsOf(instance.program).entries()) {
+  const programs = programsOf(instance.program);
+  const use = (address: number, bytes: number, cpu: number, much: number) => {
     const lines = new Lines();
-    for (const instruction of code) {
+    lines.add(address, bytes);
+    for (const line of lines.list) {
+      const each = uses.get(line) ?? programs.map(() => 0);
+      each[cpu] = (each[cpu] ?? 0) + much;
+      uses.set(line, each);
+    }
+  };
+  for (const [cpu, { code, handler = code.length }] of programs.entries()) {
+    for (const [place, instruction] of code.entries()) {
       const { c = NO_SYMBOL, op } = instruction;
       const symbol = c === NO_SYMBOL ? undefined : symbols[c];
       if (symbol === undefined || symbol.of === 'scratch') continue;
       const address = Number(instance.symbols[c]);
-      if (storesToWord(instruction)) lines.add(address, op >= OP_SPIN_LOCK ? RWLOCK_BYTES : 8);
+      // Faults are few.
+      const much = place < handler ? 16 : 1;
+      if (storesToWord(instruction)) use(address, op >= OP_SPIN_LOCK ? RWLOCK_BYTES : 8, cpu, much);
       if (!storesToPage(instruction) || symbol.of !== 'page') continue;
       // The ghost words, and the frame that the page shows at the start.
-      lines.add(address, GHOST_BYTES);
+      use(address, GHOST_BYTES, cpu, much);
       const entry = world.pages.find(({ name }) => name === symbol.name)?.entry;
       const pfn = entry?.kind === 'mapped' ? instance.frames.get(entry.frame) : undefined;
-      if (pfn !== undefined) lines.add(core.frameAddress(pfn) >>> 0, EXPLORED_BYTES);
+      if (pfn !== undefined) use(core.frameAddress(pfn) >>> 0, EXPLORED_BYTES, cpu, much);
     }
-    for (const line of lines.list) writers.set(line, [...(writers.get(line) ?? []), cpu]);
+    // A page may come to show another frame.
+    for (const pfn of code.some(storesToPage) ? instance.frames.values() : []) {
+      use(core.frameAddress(pfn) >>> 0, EXPLORED_BYTES, cpu, 1);
+    }
   }
-  // A page may come to show another frame.
-  const stores = programsOf(instance.program).flatMap(({ code }, cpu) => (code.some(storesToPage) ? [cpu] : []));
-  for (const pfn of stores.length > 0 ? instance.frames.values() : []) {
-    const line = core.frameAddress(pfn) >>> 0;
-    if (!writers.has(line)) writers.set(line, stores);
-  }
-  return writers;
+  return uses;
 }
 
 /** Lines of memory, each once. */

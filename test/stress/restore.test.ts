@@ -5,6 +5,7 @@ import {
   ARENA_BYTES,
   ARENA_RACERS,
   CPU_FAULTS,
+  CPU_MODE,
   CPU_SLOT,
   CPU_STRAYS,
   CPU_WALK_SLOT,
@@ -58,10 +59,11 @@ function exceptions(arena: Arena): [number, number][] {
     const at = view.getUint32(address + ARENA_RACERS + n * RACER_BYTES + RACER_OUTCOMES, true);
     return [at, at + OUTCOME_ROWS * (OUTCOME_VALUES + 8 * program.observed.length)];
   });
-  // Statistics, clocks, hints, and what a walk notes for itself: nothing depends on them.
+  // Statistics, clocks, hints, and what a walk notes for itself: nothing depends on them. The mode differs from round to round.
   const notes = arena.instances.flatMap(({ cpus }) =>
     cpus.flatMap(({ cpu, tlb }): [number, number][] => {
       const statistics: [number, number][] = [
+        [cpu + CPU_MODE, cpu + CPU_MODE + 4],
         [cpu + CPU_FAULTS, cpu + CPU_STRAYS],
         [cpu + CPU_WALK_SLOT, cpu + CPU_SLOT],
       ];
