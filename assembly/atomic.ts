@@ -35,6 +35,9 @@ const NAP_NS: i64 = 5000000;
 /** May the thread of this instance sleep? The main thread of a page may not. */
 let sleeps: bool = false;
 
+/** How often this instance slept since somebody asked. */
+let naps: u32 = 0;
+
 /** Where this instance says for which word it sleeps; 0: nowhere. */
 let note: usize = 0;
 
@@ -165,6 +168,13 @@ export abstract class Shared {
     sleeps = may;
   }
 
+  /** How often this instance went to sleep since this was called last. */
+  static naps(): u32 {
+    const count = naps;
+    naps = 0;
+    return count;
+  }
+
   /** Says where the address of the word is written for which this instance sleeps, so that a hang can be explained. */
   static noteSleepAt(at: usize): void {
     note = at;
@@ -195,8 +205,10 @@ export abstract class Shared {
    */
   static nap(p: usize, seen: u64, wide: bool, ns: i64 = NAP_NS, drowsy: i32 = 1): void {
     if (wide ? atomic.load<u64>(p) != seen : atomic.load<u32>(p) != <u32>seen) return;
-    if (drowsy > 0) Shared.nap(p, seen, wide, ns, drowsy - 1);
-    else if (wide) atomic.wait<i64>(p, <i64>seen, ns);
+    if (drowsy > 0) {
+      ++naps;
+      Shared.nap(p, seen, wide, ns, drowsy - 1);
+    } else if (wide) atomic.wait<i64>(p, <i64>seen, ns);
     else atomic.wait<i32>(p, <i32>seen, ns);
   }
 

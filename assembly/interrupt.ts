@@ -43,6 +43,7 @@ import {
   SCOPE_GLOBAL,
   SCOPE_STRUCTURES,
 } from "./layout";
+import { Agent } from "./agent";
 import { Count } from "./assoc";
 import { Shared } from "./atomic";
 import { Invalidation } from "./invalidation";
@@ -53,6 +54,10 @@ import { Walker } from "./walker";
 /** CPUs that this instance runs in turns, u32 each, and how many: they answer while one of them waits. */
 let crowd: usize = 0;
 let crowded: u32 = 0;
+
+/** How often such an instance looks whether it was answered before it sleeps for moments: others wait for its CPUs. */
+const PATIENCE: u32 = 5000;
+const MOMENT_NS: i64 = 20000;
 
 export abstract class Interrupts {
   /** The `count` CPUs whose addresses stand at `cpus` are run by this instance, one at a time between two instructions (litmus/crowd.ts). */
@@ -101,9 +106,11 @@ export abstract class Interrupts {
   static awaitAnswer(cpu: usize, sender: u32): void {
     const p = Interrupts.slot(cpu, sender) + REQUEST_STATE;
     let state = Shared.load<u32>(p);
-    while (BUILD != BUILD_EXPLORE && crowded > 1 && state != REQUEST_IDLE) {
+    for (let n: u32 = 0; BUILD != BUILD_EXPLORE && crowded > 1 && state != REQUEST_IDLE; ++n) {
       Interrupts.answerForOthers();
       state = Shared.load<u32>(p);
+      // The thread that is to answer may want the processor.
+      if (n >= PATIENCE && Agent.mayBlock()) Shared.nap(p, state, false, MOMENT_NS);
     }
     while (state != REQUEST_IDLE) state = Shared.awaitChange<u32>(p, state);
   }

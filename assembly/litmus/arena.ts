@@ -31,6 +31,8 @@ import {
   ARENA_ARRIVED,
   ARENA_BLIND,
   ARENA_CPUS,
+  ARENA_EARLY,
+  ARENA_INTERVAL,
   ARENA_LAST,
   ARENA_MEETING,
   ARENA_PARTS,
@@ -68,8 +70,9 @@ import { User } from "./user";
 
 /** How long an agent waits for the others before an instance, in loads: one of them may wait for a lock of the instance before. */
 const PATIENCE: u32 = 1000;
-/** Of so many rounds one begins with user CPUs in user mode, a power of two. */
-const EARLY: u32 = 8;
+/** Of so many rounds one begins with user CPUs in user mode: at most and at least. */
+const OFTEN: u32 = 4;
+const SELDOM: u32 = 128;
 /** Rounds after which the agents change CPUs in an instance. */
 const TURN: u32 = 64;
 
@@ -98,10 +101,11 @@ export abstract class Arena {
     Arena.run(arena, racer, n, shift, round);
     Arena.meet(arena);
     Judge.judge(arena, racer, shift, round);
+    if (n == 0) Arena.plan(arena, round + 1);
     Arena.meet(arena);
     if (n == 0) atomic.add<u32>(arena, 1, ARENA_ROUNDS);
     Judge.restore(arena, shift);
-    Arena.restore(arena, shift, ((round + 1) & (EARLY - 1)) == 0);
+    Arena.restore(arena, shift, load<u32>(arena, ARENA_EARLY) != 0);
     return true;
   }
 
@@ -115,6 +119,20 @@ export abstract class Arena {
     store<u32>(arena, Random.next(), ARENA_SEED);
     store<u32>(arena, Arena.chooseArm(arena), ARENA_ARM);
     store<u32>(arena, load<u32>(arena, ARENA_ROUNDS) / TURN, ARENA_TURN);
+  }
+
+  /**
+   * Is round `next` to begin with user CPUs in user mode? Threads then meet at every flush: on processors of their own in no time, and on one by
+   * going to sleep and being woken, which is why there are few such rounds as long as one of them was like that.
+   */
+  private static plan(arena: usize, next: u32): void {
+    const slept = Shared.naps() > load<u32>(arena, ARENA_SIZE) / 16;
+    let interval = max<u32>(load<u32>(arena, ARENA_INTERVAL), OFTEN);
+    if (load<u32>(arena, ARENA_EARLY) != 0) {
+      interval = slept ? min<u32>(interval * 2, SELDOM) : max<u32>(interval / 2, OFTEN);
+    }
+    store<u32>(arena, interval, ARENA_INTERVAL);
+    store<u32>(arena, next % interval == 0 ? 1 : 0, ARENA_EARLY);
   }
 
   /** Takes account of the round that is over, and chooses how the next one goes. */
