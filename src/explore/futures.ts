@@ -40,9 +40,11 @@ class FutureNode {
   readonly lock: number;
   readonly own = new Uint32Array(SET_WORDS);
   readonly next: FutureNode[] = [];
-  /** What `#setOf` was asked last. */
+  /** What `#setOf` was asked last, and before that. */
   mask = -1;
   set = 0;
+  otherMask = -1;
+  otherSet = 0;
   /** What was computed of `#setOf`: masks, and where in the pool the sets are. */
   readonly masks: number[] = [];
   readonly sets: number[] = [];
@@ -177,7 +179,7 @@ export class Futures {
     for (let left = enabled; left !== 0; ) {
       const start = first !== 0 && left === enabled ? first : left & -left;
       left &= ~start;
-      const set = this.#close(state, at, enabled, start, mask) & enabled;
+      const set = this.#close(state, at, enabled, start, mask, fewest) & enabled;
       const size = count(set);
       if (size >= fewest) continue;
       best = set;
@@ -199,8 +201,11 @@ export class Futures {
     }
   }
 
-  /** The smallest persistent set around the CPUs `start`: whoever may get in the way of one of them belongs to it. */
-  #close(state: Uint32Array, at: number, enabled: number, start: number, mask: number): number {
+  /**
+   * The smallest persistent set around the CPUs `start`: whoever may get in the way of one of them belongs to it. Of one in which at least
+   * `fewest` may run, only so many that this is clear.
+   */
+  #close(state: Uint32Array, at: number, enabled: number, start: number, mask: number, fewest: number): number {
     let set = start;
     for (;;) {
       const others = this.#alive & ~set;
@@ -227,7 +232,7 @@ export class Futures {
       }
       if (more === 0) return set;
       set |= more;
-      if ((set & enabled) === enabled) return set;
+      if (count(set & enabled) >= fewest) return set;
     }
   }
 
@@ -282,9 +287,17 @@ export class Futures {
   /** What is accessed at `from` and behind it, while the locks that have bits in `mask` are taken: where in the pool. */
   #setOf(from: FutureNode, mask: number): number {
     if (from.mask === mask) return from.set;
+    // Often it is asked of two masks in turn: of all locks that are taken, and of those that nobody here gives back.
+    const { otherMask, otherSet } = from;
+    from.otherMask = from.mask;
+    from.otherSet = from.set;
+    from.mask = mask;
+    if (otherMask === mask) {
+      from.set = otherSet;
+      return otherSet;
+    }
     const known = from.masks.indexOf(mask);
     if (known >= 0) {
-      from.mask = mask;
       from.set = from.sets[known] as number;
       return from.set;
     }
@@ -298,6 +311,7 @@ export class Futures {
     this.#collect(from, mask, set);
     from.masks.push(mask);
     from.sets.push(set);
+    from.set = set;
     return set;
   }
 
@@ -321,7 +335,7 @@ export class Futures {
   /** A search begins: what was computed on a smaller graph is forgotten. */
   begin(): void {
     for (const node of this.#nodes.values()) {
-      node.mask = -1;
+      node.mask = node.otherMask = -1;
       node.masks.length = 0;
       node.sets.length = 0;
     }
