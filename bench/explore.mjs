@@ -1,8 +1,9 @@
 // Question: what does a transition of the explorer cost, and how much of the state space does the reduction leave? ×1.00: without reduction.
 //
 // Three variants of the catalogue, and a scenario of any size: k CPUs, half of which store to one of n pages each while the others
-// clean all n PTEs under their locks and flush. Every sample explores anew, on a fresh machine (which is not timed): what the core does is
-// learnt, and then all states are searched.
+// clean all n PTEs under their locks and flush. And what it saves to take equal CPUs for one another: one that stores, and k - 1 that all clean the
+// same pages, without a flush, for who flushes is told apart (src/explore/symmetry.ts). Every sample explores anew, on a fresh machine (which
+// is not timed): what the core does is learnt, and then all states are searched.
 
 import { readFileSync } from 'node:fs';
 import { load } from './machine.mjs';
@@ -32,12 +33,18 @@ export const explore = {
     const text = cleanAndWrite(CPUS, PAGES);
     const parameters = `${CPUS} CPUs, ${PAGES} PTEs`;
     yield await exploration(explorer, options, { title: 'clean and write', text, parameters, isJudged: true });
+    const searches = [
+      ['CPUs told apart', { reduce: true, symmetry: false }],
+      ['equal CPUs', { reduce: true }],
+    ];
+    const equal = cleanAlike(CPUS, PAGES);
+    yield await exploration(explorer, options, { title: 'clean alike', text: equal, parameters, searches });
   },
 };
 
 /** The litmus text: the first half of `cpus` CPUs write, the others clean. */
 function cleanAndWrite(cpus, pages) {
-  const names = Array.from({ length: pages }, (_, page) => `x${page}`);
+  const names = namesOf(pages);
   const writers = Math.ceil(cpus / 2);
   const programs = Array.from({ length: cpus }, (_, cpu) => {
     const own = names[cpu % pages];
@@ -45,7 +52,24 @@ function cleanAndWrite(cpus, pages) {
     const all = names.map((_, n) => `clean(${names[(cpu + n) % pages]});`);
     return `P${cpu} { ${all.join(' ')} flush_tlb_mm(A); }`;
   });
-  return `litmus clean-and-write "${cpus} CPUs clean and write ${pages} PTEs."
+  return scenario('clean-and-write', names, programs);
+}
+
+/** The litmus text: one CPU writes to the first of the pages, all others clean them in the same order. */
+function cleanAlike(cpus, pages) {
+  const names = namesOf(pages);
+  const all = names.map((name) => `clean(${name});`).join(' ');
+  const cleaners = Array.from({ length: cpus - 1 }, (_, n) => `P${n + 1} { ${all} }`);
+  const writer = `P0 user A { *x0 = 1; on fault x0 { retry(x0); } }`;
+  return scenario('clean-alike', names, [writer, ...cleaners]);
+}
+
+function namesOf(pages) {
+  return Array.from({ length: pages }, (_, page) => `x${page}`);
+}
+
+function scenario(title, names, programs) {
+  return `litmus ${title} "CPUs clean and write PTEs."
     init { mm A; ${names.map((name) => `frame F${name} = 0; page ${name} in A -> F${name} : W A D;`).join(' ')} }
     function retry(page p) { spin_lock(ptl(p)); spin_unlock(ptl(p)); }
     function clean(page p) {
@@ -60,17 +84,24 @@ function cleanAndWrite(cpus, pages) {
     ${programs.join('\n')}`;
 }
 
-async function exploration(explorer, options, { title, text, id, parameters, isJudged = false }) {
+/** By partial order. */
+const REDUCTION = [
+  ['without', { reduce: false }],
+  ['with reduction', { reduce: true }],
+];
+
+/** `searches`: two ways to search, with their names; the first is the ×1.00 row. */
+async function exploration(explorer, options, { title, text, id, parameters, isJudged = false, searches = REDUCTION }) {
   const rows = [];
   const results = [];
-  for (const reduce of [false, true]) {
-    const start = await explorer.prepare(text, id, { reduce, shortest: false });
+  for (const [name, search] of searches) {
+    const start = await explorer.prepare(text, id, { ...search, shortest: false });
     const result = start()();
     if (!result.exhaustive) throw new Error(`${title}: not exhaustive`);
     results.push(result);
     let run;
     rows.push({
-      name: reduce ? 'with reduction' : 'without',
+      name,
       count: result.transitions,
       before: () => {
         run = start();

@@ -5,6 +5,7 @@
 
 import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { catalogue } from './catalogue.mjs';
 import { explore } from './explore.mjs';
 import { gather } from './gather.mjs';
 import { hot } from './hot.mjs';
@@ -42,6 +43,7 @@ const SECTIONS = [
   gather,
   workers,
   explore,
+  catalogue,
   stressing,
 ];
 
