@@ -248,6 +248,12 @@ export class Machine implements LitmusHost {
     return this.#objects.get(granule) ?? [granule * 2, granule * 2 + 1];
   }
 
+  /** Has CPU `c` said so far that it accesses a granule, and no other CPU that it does and one of the two writes? */
+  isOwn(c: number, granule: number): boolean {
+    const known = this.#classes[granule] as number;
+    return known === CONSTANT || known === READ_BY + c || known === OWNED_BY + c;
+  }
+
   /** The words of a granule that was touched, as they are at the start. */
   initially(granule: number): readonly number[] {
     return this.#initial.get(granule) ?? this.#wordsNow(granule);

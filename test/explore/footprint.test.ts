@@ -4,6 +4,7 @@
 // garbage in all mutable words that it has not said it touches.
 
 import { readdirSync, readFileSync } from 'node:fs';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
   CPU_FAULT_VA,
@@ -14,7 +15,14 @@ import {
   VM_UFFD_WP,
   VM_WRITE,
 } from '../../assembly/layout.ts';
-import { compile, type Instruction, type LitmusProgram, parseScenario, variantsOf } from '../../src/litmus/index.ts';
+import {
+  compile,
+  type Instruction,
+  type LitmusProgram,
+  parametersOf,
+  parseScenario,
+  variantsOf,
+} from '../../src/litmus/index.ts';
 import type { LitmusSymbol, World } from '../../src/litmus/program.ts';
 import { watchFootprint } from '../support/footprint.ts';
 import { EMPTY_WORLD, I, makeCpu, makeProgram, ops, set } from '../support/litmus.ts';
@@ -23,6 +31,7 @@ const MACHINES = ['recheck', 'nowcheck', 'blind', 'lazy-lost', 'lazy-wb', 'swdir
 const SHOOTDOWNS = ['ipi', 'broadcast'] as const;
 const MOST_STATES = 600;
 const MOST_STATES_OF_WHOLE = 150;
+const SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 
 /**
  * What may change unsaid: when TLB entries were used last, which says which of them makes room, and none has to (machine.ts, mayMakeRoom); and what
@@ -44,10 +53,17 @@ async function check(program: LitmusProgram, maxStates = MOST_STATES): Promise<v
 }
 
 const FOLDER = 'src/scenarios';
-describe.each(readdirSync(FOLDER).filter((name) => name.endsWith('.litmus')))('%s', (name) => {
+describe.each(readdirSync(FOLDER).filter((name) => name.endsWith('.litmus')))(`%s (sample of seed ${SEED})`, (name) => {
   const parsed = parseScenario(readFileSync(`${FOLDER}/${name}`, 'utf8'));
   if (!parsed.ok) throw new Error(JSON.stringify(parsed.errors));
   const { variant } = variantsOf(parsed.scenario)[0] ?? { variant: {} };
+  const anyOf = fc.record(
+    Object.fromEntries(parametersOf(parsed.scenario).map((each) => [each.name, fc.constantFrom(...each.values)])),
+  );
+  const sample = fc.sample(anyOf, { seed: SEED, numRuns: 1 });
+  test.each(sample.map((any) => [Object.values(any).join(' '), any] as const))('%s', async (_, any) => {
+    await check(compile(parsed.scenario, any), MOST_STATES_OF_WHOLE);
+  });
   if (name.endsWith('-whole.litmus')) {
     // Whole functions of the core touch much.
     test.each(SHOOTDOWNS)('%s', async (shootdown) => {

@@ -39,16 +39,14 @@ export async function watchFootprint(
   const step = machine.step.bind(machine);
   let before = new Uint32Array(0);
   let steps = 0;
-  /** What each CPU has had for itself, also where it only reads it so far: the exploration begins anew, and may end before it writes. */
-  const owned = machine.cpus.map(() => new Set<number>());
 
-  const said = (c: number, { granules }: Step, own: Iterable<number>): Set<number> => {
+  const said = (c: number, { granules }: Step): Set<number> => {
     const cpu = machine.cpus[c] as Machine['cpus'][number];
     const words = new Set<number>();
     for (const [first, end] of cpu.ranges) for (let word = first; word < end; word++) words.add(word);
     for (let word = cpu.stack >> 2; word < (cpu.stack + 4096) >> 2; word++) words.add(word);
     words.add((cpu.block + LITMUS_FAILED) >> 2);
-    for (const granule of [...own, ...granules]) {
+    for (const granule of [...(machine.owned[c] as number[]), ...granules]) {
       for (const word of machine.wordsOf(granule)) words.add(word);
     }
     return words;
@@ -81,9 +79,7 @@ export async function watchFootprint(
     before.set(u32);
     const place = machine.placeOf(c);
     const made = step(c, choice);
-    const own = machine.owned[c] as number[];
-    for (const granule of own) owned[c]?.add(granule);
-    const words = said(c, made, own);
+    const words = said(c, made);
     for (const word of changed()) {
       mutable.add(word);
       const name = nameOf(machine, word * 4);
@@ -99,11 +95,14 @@ export async function watchFootprint(
     before.set(u32);
     const place = machine.placeOf(c);
     const made = copyOf(step(c, choice));
-    const words = said(c, made, owned[c] as Set<number>);
+    const words = said(c, made);
     const after = [...words].map((word) => u32[word] as number);
     const real = u32.slice();
     u32.set(before);
-    for (const word of mutable) if (!words.has(word)) u32[word] = (u32[word] as number) ^ GARBAGE;
+    for (const word of mutable) {
+      // What the CPU has read behind a point, and nobody else wrote yet, it said as well: it is no step so far.
+      if (!words.has(word) && !machine.isOwn(c, word >> 1)) u32[word] = (u32[word] as number) ^ GARBAGE;
+    }
     let again: Step | undefined;
     try {
       again = copyOf(step(c, choice));
