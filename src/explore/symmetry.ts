@@ -7,7 +7,7 @@
 // is thrown: the program is explored without. So every state is met up to such a permutation (Emerson and Sistla, "Symmetry and Model
 // Checking", 1996), with persistent sets as they are (Emerson, Jha, Peled, "Combining Partial Order and Symmetry Reductions", 1997).
 //
-// Where it applies: two to MOST CPUs with equal programs, modes, mms, ASIDs, TLB entries and hardware, Not where they
+// Where it applies: two to MOST CPUs with equal programs, modes, mms, ASIDs, TLB entries and hardware. Not where they
 // flush, or are flushed: requests are sent, answered and waited for in the order of the CPUs' numbers, and so a state in which the second has
 // got one and the first not has no image. Not with store buffers, whose drains are CPUs too.
 

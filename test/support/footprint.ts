@@ -4,7 +4,7 @@
 // each step is made twice: as it is, and with garbage in all of those words that the step has not said it touches and that are not its CPU's
 // alone. What changed unsaid, and what came out differently, is returned.
 
-import { AGENT_BYTES, AGENTS, FRAME_BYTES, LITMUS_BYTES, LITMUS_FAILED } from '../../assembly/layout.ts';
+import { AGENT_BYTES, AGENTS, CPU_BYTES, FRAME_BYTES, LITMUS_BYTES, LITMUS_FAILED } from '../../assembly/layout.ts';
 import { type ExploreResult, Explorer } from '../../src/explore/explore.ts';
 import { Machine, type Step } from '../../src/explore/machine.ts';
 import { Run } from '../../src/explore/run.ts';
@@ -154,7 +154,7 @@ export function nameOf(machine: Machine, address: number): string {
     if (inside(AGENTS + agent * AGENT_BYTES, AGENT_BYTES)) return at('agent', AGENTS + agent * AGENT_BYTES);
     if (inside(stack, 4096)) return at('stack', stack);
     if (inside(block, LITMUS_BYTES)) return at('block', block);
-    if (inside(cpu, 3072)) return at('cpu', cpu);
+    if (inside(cpu, CPU_BYTES)) return at('cpu', cpu);
     if (inside(tlb, 8192)) return at('tlb', tlb);
   }
   const frames = machine.core.frameAddress(0) >>> 0;
