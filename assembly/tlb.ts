@@ -386,7 +386,7 @@ export abstract class Tlb {
     if (Tlb.splintered(tlb)) Tlb.sweep<S, V, InRange>(tlb, Tag.asid(asid), va, va, 0, scope);
     else {
       Tlb.dropPage<S, V>(tlb, va, Tag.asid(asid), scope);
-      if ((scope & SCOPE_STRUCTURES) != 0) Tlb.sweep<S, V, Structures>(tlb, Tag.asid(asid), 0, 0, 0, scope);
+      if ((scope & SCOPE_STRUCTURES) != 0) Tlb.sweepStructures<S, V>(tlb, Tag.asid(asid));
     }
     Sequence.close<S>(tlb);
   }
@@ -406,7 +406,7 @@ export abstract class Tlb {
     } else {
       for (let n: u64 = 0; n < steps; ++n) Tlb.dropPage<S, V>(tlb, first + (n << stride), space, scope);
       if (steps != 0 && (scope & SCOPE_STRUCTURES) != 0) {
-        Tlb.sweep<S, V, Structures>(tlb, space, 0, 0, 0, scope);
+        Tlb.sweepStructures<S, V>(tlb, space);
       }
     }
     Sequence.close<S>(tlb);
@@ -490,6 +490,20 @@ export abstract class Tlb {
         if (rule.names(tlb, entry, tag, structures, space, first, last, stride, scope)) {
           Assoc.invalidate<S, V>(tlb, array, entry, tag);
         }
+      }
+    }
+  }
+
+  /** Every paging-structure entry of one ASID. Most of a TLB is none, and is not looked at: each flush of a page does this. */
+  private static sweepStructures<S, V>(tlb: usize, space: u64): void {
+    const arrays = load<u32>(tlb, TLB_ARRAYS);
+    for (let n: u32 = 0; n < arrays; ++n) {
+      const array = Assoc.descriptor(tlb, n);
+      if (load<u32>(array, ARRAY_LEVEL) != 0) continue;
+      let entry = <usize>load<u32>(array, ARRAY_ENTRIES);
+      for (const end = entry + Tlb.bytes(array); entry != end; entry += ENTRY_BYTES) {
+        const tag = Assoc.tag(entry);
+        if (tag != 0 && Tag.space(tag) == space) Assoc.invalidate<S, V>(tlb, array, entry, tag);
       }
     }
   }
@@ -665,23 +679,6 @@ class InSpace {
     _scope: u32,
   ): bool {
     return Tag.space(tag) == space;
-  }
-}
-
-class Structures {
-  @inline
-  names(
-    _tlb: usize,
-    _entry: usize,
-    tag: u64,
-    structures: bool,
-    space: u64,
-    _first: u64,
-    _last: u64,
-    _stride: u32,
-    _scope: u32,
-  ): bool {
-    return structures && Tag.space(tag) == space;
   }
 }
 
