@@ -30,6 +30,7 @@ const RIGHT_MS = 150;
 
 /** Threads that came home, for the next race: a new one takes longer to begin than a race of some milliseconds. */
 const idle = [];
+let hired = 0;
 
 function spawnRacer() {
   const seat = idle.pop() ?? hire();
@@ -57,7 +58,8 @@ function spawnRacer() {
 }
 
 function hire() {
-  const thread = racerOf(new Worker(new URL('../build/worker.js', import.meta.url)));
+  const processor = hired++ % availableParallelism();
+  const thread = racerOf(new Worker(new URL('racer.mjs', import.meta.url), { workerData: { processor } }));
   const seat = { thread, racing: false, onMessage: () => {}, onEnd: () => {} };
   thread.onMessage((message) => {
     if (message.kind === 'raced') seat.racing = false;
@@ -111,7 +113,7 @@ async function executions(options, raceMs) {
   }
   const rows = RACES.map(({ name, id }, n) => rowOf(`${name} (${id})`, samples[n]));
   return {
-    title: 'executions of a race, release build, two threads',
+    title: 'executions of a race, release build, two threads bound to processors',
     parameters: `races of ${raceMs} ms, seed ${options.seed}`,
     baseline: rows[0].name,
     rows,
