@@ -13,6 +13,8 @@ import { generator } from './rounds.mjs';
 export const BASE = 0x7f00_0000_0000n;
 const PAGE = 4096;
 const HEAP_BYTES = 96 << 20;
+/** Beside those of the leaf tables: what sections map of their own, all in one run. */
+const SPARE_FRAMES = 16384;
 /** Addresses of one call at most. */
 const BUFFER_ADDRESSES = 1 << 22;
 
@@ -38,7 +40,7 @@ export async function createMachine({ leafMib }) {
   const layout = await load('../assembly/layout.ts');
   const { base64 } = await import('../build/release.js');
   const pages = leafMib * (2 ** 20 / 8);
-  const frames = leafMib * 256 + 4096;
+  const frames = leafMib * 256 + SPARE_FRAMES;
   const ram = align(layout.HEAP + HEAP_BYTES + frames * layout.META_BYTES, 2 ** 21);
   const memory = new WebAssembly.Memory({
     initial: Math.ceil((ram + frames * PAGE) / 65536),
