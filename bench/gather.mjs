@@ -4,6 +4,7 @@
 // No other CPU runs the mm; what a flush costs then stands in the section `workers`.
 
 import { load } from './machine.mjs';
+import { makeMm } from './mm.mjs';
 import { table } from './table.mjs';
 
 const AT = 0x6000_0000_0000n;
@@ -27,23 +28,13 @@ export const gather = {
 };
 
 /** An mm of small pages, and how to bring back entries and references. */
-async function prepare({ core, layout, memory }) {
+async function prepare(machine) {
+  const { core, layout, memory } = machine;
   const words = new Uint32Array(memory.buffer);
   const entries = new BigUint64Array(memory.buffer);
-  const space = core.createSpace(layout.FORMAT_X86_64) >>> 0;
-  core.setRegime(space, layout.CR_WP | layout.CR_NXE, 0, 46);
-  const mm = core.createMm(space, true) >>> 0;
-  const tlb = core.createTlb(1, 64, 12, 9, layout.INCLUSION_NONE, 1) >>> 0;
-  core.setTlbArray(tlb, 0, 16, 4, 1, 1, layout.SERVES_DATA, layout.POLICY_LRU);
-  const cpu = core.createCpu(0, tlb, layout.MACHINE_RECHECK) >>> 0;
+  const scene = makeMm(machine, AT, PAGES, 1);
+  const { space, mm, frames } = scene;
   const path = core.heapAllocate(layout.PATH_BYTES) >>> 0;
-  const prot = layout.PROT_READ | layout.PROT_WRITE | layout.PROT_USER | layout.PROT_ACCESSED;
-  const frames = Array.from({ length: PAGES }, () => core.allocateFrame(layout.FRAME_DATA));
-  for (const [page, pfn] of frames.entries()) {
-    const status = core.map(space, AT + BigInt(page) * 4096n, BigInt(pfn) << 12n, 4096n, prot, 0);
-    if (pfn < 0 || status !== layout.STATUS_OK)
-      throw new Error(`no room for page ${page}: pfn ${pfn}, status ${status}`);
-  }
   const slots = Uint32Array.from(frames, (_, n) => (core.entryAddress(space, AT + BigInt(n) * 4096n, 0) >>> 0) >>> 3);
   const saved = BigUint64Array.from(slots, (slot) => entries[slot]);
   const meta = words[layout.CONTROL_META >>> 2];
@@ -57,17 +48,13 @@ async function prepare({ core, layout, memory }) {
     }
   };
   return {
-    ...{ space, mm, cpu, path, slots, refs, words, entries, restore },
+    ...{ space, mm, cpu: scene.cpus[0], path, slots, refs, words, entries, restore },
     zap: createZapper(memory.buffer, meta, base),
     dispose() {
       restore();
-      core.unmap(space, AT, BigInt(PAGES) * 4096n);
-      for (const pfn of frames) for (let n = 0; n < 2; n++) core.putFrame(pfn);
+      for (const pfn of frames) core.putFrame(pfn);
       core.heapFree(path);
-      core.freeCpu(cpu);
-      core.disposeTlb(tlb);
-      core.freeMm(mm);
-      core.closeSpace(space);
+      scene.dispose();
     },
   };
 }

@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { catalogue, compile, expectationsOf, racerOf, stress, variantsOf } from '../build/index.js';
+import { load } from './machine.mjs';
 
 const ROUNDS = 7;
 const RACES = [
@@ -28,45 +29,26 @@ const SEARCHES = 3;
 /** Milliseconds of a variant that is right, in each build. */
 const RIGHT_MS = 150;
 
-/** Threads that came home, for the next race: a new one takes longer to begin than a race of some milliseconds. */
-const idle = [];
-let hired = 0;
+const { RacerPool } = await load('../src/stress/pool.ts');
+const { Processors, processorsFor } = await load('../src/cli/pinning.ts');
 
-function spawnRacer() {
-  const seat = idle.pop() ?? hire();
-  seat.onMessage = seat.onEnd = () => {};
-  return {
-    post(message) {
-      seat.racing = true;
-      seat.thread.post(message);
-    },
-    onMessage: (listener) => {
-      seat.onMessage = listener;
-    },
-    onEnd: (listener) => {
-      seat.onEnd = listener;
-    },
-    async end() {
-      if (seat.racing) {
-        await seat.thread.end();
-        return;
-      }
-      idle.push(seat);
-      seat.onEnd('its race is over');
-    },
-  };
-}
+/** Two processors to bind threads to: Linux may leave both on one, where they wake each other and stay, at a quarter of the speed. */
+const bound = boundTo(2);
+const processors = new Processors(bound);
+const racers = new RacerPool(() =>
+  processors.bind((processor) =>
+    racerOf(new Worker(new URL('../build/cli.js', import.meta.url), { workerData: { processor } })),
+  ),
+);
+const spawnRacer = racers.spawn;
 
-function hire() {
-  const processor = hired++ % availableParallelism();
-  const thread = racerOf(new Worker(new URL('racer.mjs', import.meta.url), { workerData: { processor } }));
-  const seat = { thread, racing: false, onMessage: () => {}, onEnd: () => {} };
-  thread.onMessage((message) => {
-    if (message.kind === 'raced') seat.racing = false;
-    seat.onMessage(message);
-  });
-  thread.onEnd((reason) => seat.onEnd(reason));
-  return seat;
+/** None where threads cannot be bound. */
+function boundTo(threads) {
+  try {
+    return processorsFor(threads);
+  } catch {
+    return [];
+  }
 }
 
 export const stressing = {
@@ -82,7 +64,7 @@ export const stressing = {
       yield await caught(options);
       yield await neverFailing(options);
     }
-    await Promise.all(idle.splice(0).map(({ thread }) => thread.end()));
+    await racers.close();
   },
 };
 
@@ -113,7 +95,7 @@ async function executions(options, raceMs) {
   }
   const rows = RACES.map(({ name, id }, n) => rowOf(`${name} (${id})`, samples[n]));
   return {
-    title: 'executions of a race, release build, two threads bound to processors',
+    title: `executions of a race, release build, two threads${bound.length > 0 ? ' bound to processors' : ''}`,
     parameters: `races of ${raceMs} ms, seed ${options.seed}`,
     baseline: rows[0].name,
     rows,

@@ -2,12 +2,13 @@
 //
 // The shootdown is the real one: the generation of the mm, the mailbox, the other CPU between two stores of its own, which looks for the page in its TLB
 // and answers. It stores to another page, or to the one that is flushed, and then walks anew each time. The C rows do the same with a mailbox of their
-// own and an array of tags, and the other thread spins; the bound is one word back and forth. Then what a gather saves: one flush for 512 pages
+// own and an array of tags, and the other thread spins; the bound is one word back and forth. Then what batching saves: one flush for 512 pages
 // against one for each. Then two workers that each write to, clean and record tables of their own.
 
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { CYCLES, NONE, PARKED, QUIT, RUNNING, USER, WORD } from './commands.mjs';
+import { makeMm } from './mm.mjs';
 import { table, verdict } from './table.mjs';
 
 const AT = 0x6800_0000_0000n;
@@ -90,36 +91,15 @@ async function startThread({ core, layout, memory }) {
 // ---- a shootdown
 
 /** An mm that CPU 1 runs, with pages that it may write; CPU 0 runs none. */
-function makeMm({ core, layout }) {
-  const space = core.createSpace(layout.FORMAT_X86_64) >>> 0;
-  core.setRegime(space, layout.CR_WP | layout.CR_NXE, 0, 46);
-  const prot = layout.PROT_READ | layout.PROT_WRITE | layout.PROT_USER | layout.PROT_ACCESSED | layout.PROT_DIRTY;
-  const frames = Array.from({ length: PAGES }, () => core.allocateFrame(layout.FRAME_DATA));
-  for (const [page, pfn] of frames.entries()) {
-    const status = core.map(space, AT + BigInt(page) * 4096n, BigInt(pfn) << 12n, 4096n, prot, 0);
-    if (pfn < 0 || status !== layout.STATUS_OK)
-      throw new Error(`no room for page ${page}: pfn ${pfn}, status ${status}`);
-  }
-  const mm = core.createMm(space, true) >>> 0;
-  const tlbs = [0, 1].map(() => core.createTlb(1, 64, 12, 9, layout.INCLUSION_NONE, 1) >>> 0);
-  for (const tlb of tlbs) core.setTlbArray(tlb, 0, 16, 4, 1, 1, layout.SERVES_DATA, layout.POLICY_LRU);
-  const cpus = tlbs.map((tlb, id) => core.createCpu(id, tlb, layout.MACHINE_RECHECK) >>> 0);
-  core.loadMm(cpus[1], mm, 1);
-  const dispose = () => {
-    core.loadMm(cpus[1], 0, 0);
-    for (const cpu of cpus) core.freeCpu(cpu);
-    for (const tlb of tlbs) core.disposeTlb(tlb);
-    core.unmap(space, AT, BigInt(PAGES) * 4096n);
-    for (const pfn of frames) core.putFrame(pfn);
-    core.freeMm(mm);
-    core.closeSpace(space);
-  };
-  return { space, mm, cpus, frames, dispose };
+function makeScene(machine) {
+  const scene = makeMm(machine, AT, PAGES, 2);
+  machine.core.loadMm(scene.cpus[1], scene.mm, 1);
+  return scene;
 }
 
 async function shootdown(machine, options, thread) {
   const { core, native, call, memory, layout } = machine;
-  const scene = makeMm(machine);
+  const scene = makeScene(machine);
   const [self, other] = scene.cpus;
   const view = new DataView(memory.buffer);
   const flushes = () => {
@@ -169,7 +149,7 @@ function unloaded({ core }, { mm, cpus }, body) {
 /** 512 pages made unreachable: one flush at the end, or one for each. */
 async function batching(machine, options, thread) {
   const { core, layout } = machine;
-  const scene = makeMm(machine);
+  const scene = makeScene(machine);
   const [self, other] = scene.cpus;
   const last = AT + BigInt(PAGES) * 4096n - 1n;
   const runs = {
@@ -181,8 +161,8 @@ async function batching(machine, options, thread) {
       }
       return sent;
     },
-    'one flush of the range, entry by entry': () => core.flushMm(self, scene.mm, AT, last, 12, false, 0),
-    'one flush, full above the ceiling of 33': () =>
+    'one flush of the range, no ceiling': () => core.flushMm(self, scene.mm, AT, last, 12, false, 0),
+    'one flush, full above a ceiling of 33': () =>
       core.flushMm(self, scene.mm, AT, last, 12, false, 33 << layout.SHOOT_CEILING),
   };
   const notes = [];

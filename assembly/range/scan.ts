@@ -13,6 +13,7 @@
 
 import {
   BUILD_RELEASE,
+  FRAME_SHIFT,
   SCAN_FLAGS,
   SCAN_HITS,
   SCAN_HUGE,
@@ -114,7 +115,10 @@ export abstract class Scan {
     let n: u32 = 1;
     for (; n < most; ++n) {
       const entry = load<u64>(slot + ((<usize>n) << format.entryShift));
-      if (!Range.passable<F>(space, entry, 1) || Frames.backing(format.table(entry)) != page + ((<usize>n) << 12))
+      if (
+        !Range.passable<F>(space, entry, 1) ||
+        Frames.backing(format.table(entry)) != page + ((<usize>n) << FRAME_SHIFT)
+      )
         break;
     }
     return n;

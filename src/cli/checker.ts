@@ -11,6 +11,7 @@ import { compile, expectationsOf, type NamedVariant, type Scenario } from '../li
 import type { CheckedVariant } from '../report/checked.ts';
 import { count } from '../report/words.ts';
 import { agreementOf, RacerPool, type StressResult, stress } from '../stress/index.ts';
+import { Processors } from './pinning.ts';
 import { spawnRacer, spawnThread } from './threads.ts';
 
 export interface Variation extends NamedVariant {
@@ -26,7 +27,7 @@ export interface CheckerOptions {
   readonly instances: number;
   /** Milliseconds after which a race in which nobody gets on is a hang. */
   readonly hangMs: number;
-  /** For each thread the processor that it is bound to. */
+  /** One for each thread of a race, which are bound to them. */
   readonly processors?: readonly number[];
 }
 
@@ -42,9 +43,8 @@ export class Checker {
   constructor(script: URL, options: CheckerOptions) {
     this.#options = options;
     this.#pool = new Pool(() => spawnThread(script), availableParallelism());
-    const { processors = [] } = options;
-    let spawned = 0;
-    this.#racers = new RacerPool(() => spawnRacer(script, processors[spawned++ % processors.length]));
+    const processors = new Processors(options.processors ?? []);
+    this.#racers = new RacerPool(() => processors.bind((processor) => spawnRacer(script, processor)));
   }
 
   /** Has what races need begin, beside what the caller does until there is something to race. */

@@ -23,6 +23,27 @@ export function processorsFor(threads: number): readonly number[] {
   return allowed.slice(0, threads);
 }
 
+interface Ending {
+  onEnd(listener: () => void): void;
+}
+
+/** Gives each thread a processor that no other has; one comes back when its thread has ended. */
+export class Processors {
+  readonly #free: number[];
+
+  constructor(processors: readonly number[]) {
+    this.#free = [...processors].reverse();
+  }
+
+  /** What `make` makes with a processor that is free, or without one if there is none. */
+  bind<T extends Ending>(make: (processor: number | undefined) => T): T {
+    const processor = this.#free.pop();
+    const thread = make(processor);
+    if (processor !== undefined) thread.onEnd(() => this.#free.push(processor));
+    return thread;
+  }
+}
+
 /** Binds the calling thread. @throws Error if it is not bound to `processor` alone then */
 export function pinThread(processor: number): void {
   const thread = basename(readlinkSync('/proc/thread-self'));

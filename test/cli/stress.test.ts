@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { Processors } from '../../src/cli/pinning.ts';
 import { expectGolden, useCli } from './harness.ts';
 
 const cli = useCli();
@@ -118,6 +119,22 @@ describe('stress', () => {
     expect(new Set(bound()).size).toBe(2);
     child.kill('SIGINT');
     await once(child, 'exit');
+  });
+
+  test('no two threads have one processor, also when one of them was ended and another begun', () => {
+    const ends: (() => void)[] = [];
+    const processors = new Processors([4, 7]);
+    const bind = () => {
+      let had: number | undefined;
+      processors.bind((processor) => {
+        had = processor;
+        return { onEnd: (listener) => ends.push(listener) };
+      });
+      return had;
+    };
+    expect([bind(), bind(), bind()]).toEqual([4, 7, undefined]);
+    ends[1]?.();
+    expect(bind()).toBe(7);
   });
 
   test('--pin names what is missing', () => {
