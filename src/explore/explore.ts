@@ -97,10 +97,13 @@ export interface ExploreResult {
   readonly runs: number;
 }
 
-/** Random executions by which futures are known before the search: until so many in a row have shown nothing new. */
-const IDLE_WALKS = 100;
+/** Random executions by which futures are known before the search: until so many steps in a row have shown nothing new. */
 const IDLE_STEPS = 20_000;
-const MOST_WALKS = 2000;
+/** And before one that is made again, for each transition of the one that learnt something, up to so many: ten of them take as long as one. */
+const IDLE_STEPS_EACH = 64;
+const MOST_IDLE_STEPS = 1_000_000;
+/** What an execution counts for at least. */
+const SHORT_WALK = 200;
 const LONGEST_WALK = 5000;
 /** How likely, in percent, a CPU goes on that made the step before, in one walk after the other. */
 const PERSISTENCE = [0, 80, 95, 99];
@@ -167,7 +170,7 @@ export class Explorer {
     const isPartial = this.#options.random !== undefined || this.#options.preemptions !== undefined;
     const found = this.#settled(() => {
       if (isPartial) return this.#partly();
-      this.#warmUp();
+      this.#walk(IDLE_STEPS);
       let sleep = reduce;
       for (let trial = TRIAL; ; trial *= 4) {
         this.#outcomes.clear();
@@ -176,6 +179,7 @@ export class Explorer {
         const result = this.#search.depthFirst(this.#initial, reduce, sleep, limits, this.#watch());
         if (sleep && result.cyclic) sleep = false;
         else if (!reduce || result.stopped !== undefined || !this.#futures.isStale()) return result;
+        else this.#walk(Math.min(IDLE_STEPS_EACH * result.transitions, MOST_IDLE_STEPS));
       }
     });
     for (const [n, moves] of found.violations) this.#violated.set(n, moves);
@@ -222,19 +226,17 @@ export class Explorer {
     return [space, futures, new Search(space, futures, new Fingerprints(), afterwards)];
   }
 
-  /** Random executions, by which most shared words and most of the futures are met. */
-  #warmUp(): void {
+  /** Random executions, by which most shared words and most of the futures are met: until `idleSteps` steps in a row have shown nothing new. */
+  #walk(idleSteps: number): void {
     const random = this.#random;
     const { tick } = this.#watch();
-    let idle = 0;
-    let idleSteps = 0;
-    for (let walk = 0; walk < MOST_WALKS && idle < IDLE_WALKS && idleSteps < IDLE_STEPS; walk++) {
+    for (let walk = 0, idle = 0; idle < idleSteps; walk++) {
       const known = this.#futures.grew;
       const persistence = PERSISTENCE[walk % PERSISTENCE.length] as number;
       let last = -1;
       const state = this.#initial.slice();
-      for (let n = 0; n < LONGEST_WALK; n++) {
-        idleSteps++;
+      let n = 0;
+      for (; n < LONGEST_WALK; n++) {
         if (n % 256 === 0 && (Date.now() > this.#deadline || tick(0, 0))) return;
         const enabled = this.#search.enabled(state, 0);
         if (enabled === 0) break;
@@ -247,8 +249,7 @@ export class Explorer {
         this.#futures.noteEffect(local, effect, state, 0);
         this.#space.apply(state, 0, c, effect);
       }
-      if (this.#futures.grew === known) idle++;
-      else idle = idleSteps = 0;
+      idle = this.#futures.grew === known ? idle + Math.max(n, SHORT_WALK) : 0;
     }
   }
 
