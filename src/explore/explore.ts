@@ -15,6 +15,7 @@ import { tokenOf } from './replay.ts';
 import { Run } from './run.ts';
 import type { Schedule } from './schedule.ts';
 import { type Found, type Move, Search, type Watch } from './search.ts';
+import { Shortest } from './shortest.ts';
 import { type Local, StateSpace } from './space.ts';
 import { Asymmetric, type Permutation, permutationsOf, Symmetry } from './symmetry.ts';
 import { Fingerprints, Xoshiro } from './visited.ts';
@@ -24,7 +25,7 @@ export interface ExploreOptions {
   readonly reduce?: boolean;
   /** Take states for one that differ by who of several CPUs with the same program is where (symmetry.ts). Default: as `reduce`. */
   readonly symmetry?: boolean;
-  /** Look for a shortest schedule of each violation, in a second search without reduction. Default true. */
+  /** Look for a shortest schedule of each violation, in a search for each. Default true. */
   readonly shortest?: boolean;
   /** Most states; default 50 million. */
   readonly maxStates?: number;
@@ -154,12 +155,17 @@ export class Explorer {
     return this.#machine.instance.program;
   }
 
+  /** The CPU that runs when all others have ended, or -1. */
+  get #afterwards(): number {
+    return this.program.afterwards === undefined ? -1 : this.#machine.cpus.length - 1;
+  }
+
   run(): ExploreResult {
     for (;;) {
       try {
         return this.#once();
       } catch (error) {
-        // The search for shortest schedules, which is not reduced, met a word that the other had no need to.
+        // A search for a shortest schedule met a word that the other had no need to.
         if (!(error instanceof Restart)) throw error;
       }
     }
@@ -221,9 +227,8 @@ export class Explorer {
   #anew(): [StateSpace, Futures, Search] {
     const space = new StateSpace(this.#machine);
     if (this.#permutations.length > 1) space.symmetry = new Symmetry(space, this.#permutations);
-    const afterwards = this.#machine.instance.program.afterwards === undefined ? -1 : space.cpus - 1;
-    const futures = new Futures(space, afterwards);
-    return [space, futures, new Search(space, futures, new Fingerprints(), afterwards)];
+    const futures = new Futures(space, this.#afterwards);
+    return [space, futures, new Search(space, futures, new Fingerprints(), this.#afterwards)];
   }
 
   /** Random executions, by which most shared words and most of the futures are met: until `idleSteps` steps in a row have shown nothing new. */
@@ -255,25 +260,12 @@ export class Explorer {
 
   /** A shortest schedule for each violation that has one within the bounds. */
   #shorten(): void {
-    const wanted = new Set<number>();
-    for (const [n, { length }] of this.#violated) if (length > 0) wanted.add(n);
-    if (wanted.size === 0) return;
-    const seen = new Set<number>();
-    const found = this.#search.breadthFirst(this.#initial, wanted, this.#limits(), {
-      ...this.#watch(),
-      ended: (state, at, moves) => {
-        for (const n of this.#judgeEnd(state, at)) {
-          if (seen.has(n)) continue;
-          seen.add(n);
-          this.#shortest.add(n);
-          this.#violated.set(n, moves());
-          wanted.delete(n);
-        }
-      },
-    });
-    const deadlock = found.deadlock === undefined ? [] : [[DEADLOCK, found.deadlock] as const];
-    for (const [n, moves] of [...found.violations, ...deadlock]) {
-      if (!this.#violated.has(n)) continue;
+    const shortest = new Shortest(this.#space, this.#futures, this.#search, this.#afterwards);
+    for (const [n, { length }] of this.#violated) {
+      if (length === 0) continue;
+      const judge = (state: Uint32Array) => this.#judgeEnd(state, 0).includes(n);
+      const moves = shortest.find(this.#initial, n, judge, this.#limits(), this.#watch());
+      if (moves === undefined) continue;
       this.#shortest.add(n);
       this.#violated.set(n, moves);
     }

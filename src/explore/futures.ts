@@ -35,11 +35,19 @@ interface Lock {
 }
 
 class FutureNode {
+  /** Position in the order in which nodes were met. */
+  readonly number: number;
   readonly cpu: number;
+  /** Does a CPU that stands here have ended? */
+  readonly ends: boolean;
+  /** Invariants that its step violates, a bit each. */
+  fails = 0;
   /** The bit of the lock that it waits for, 0: none. */
   readonly lock: number;
   readonly own = new Uint32Array(SET_WORDS);
   readonly next: FutureNode[] = [];
+  /** Of each of `next`: the fewest scheduling points passed on the way. */
+  readonly points: number[] = [];
   /** What `#setOf` was asked last, and before that. */
   mask = -1;
   set = 0;
@@ -51,8 +59,10 @@ class FutureNode {
   /** Number of the last search that came here. */
   met = 0;
 
-  constructor(cpu: number, lock: number) {
+  constructor(number: number, cpu: number, ends: boolean, lock: number) {
+    this.number = number;
     this.cpu = cpu;
+    this.ends = ends;
     this.lock = lock;
   }
 }
@@ -98,12 +108,12 @@ export class Futures {
 
   /** Notes what a CPU is about to access. */
   noteLocal(local: Local): void {
-    const { number, cpu, place, kind, slot, half, how } = local;
+    const { number, cpu, place, done, kind, slot, half, how } = local;
     if (this.#nodeOf[number] !== undefined) return;
     const key = `${cpu} ${place} ${kind} ${slot} ${half}`;
     let node = this.#nodes.get(key);
     if (node === undefined) {
-      node = new FutureNode(cpu, this.#lockOf(kind, slot, half));
+      node = new FutureNode(this.#nodes.size, cpu, done, this.#lockOf(kind, slot, half));
       this.#nodes.set(key, node);
       this.grew++;
       if (slot >= 0) this.#note(node, slot, how);
@@ -119,6 +129,7 @@ export class Futures {
     this.noteLocal(local);
     this.noteLocal(this.#space.locals[to] as Local);
     const node = this.#nodeOf[local.number] as FutureNode;
+    node.fails |= effect.fails;
     for (let n = 0; n < touched.length; n++) this.#note(node, touched[n] as number, how[n] as number);
     for (let n = 0; n < slots.length; n++) {
       const slot = slots[n] as number;
@@ -128,8 +139,13 @@ export class Futures {
       for (let lock = 0; lock < this.#locks.length; lock++) this.#noteRelease(written, lock);
     }
     const next = this.#nodeOf[to] as FutureNode;
-    if (node.next.includes(next)) return;
+    const known = node.next.indexOf(next);
+    if (known >= 0) {
+      node.points[known] = Math.min(node.points[known] as number, effect.points);
+      return;
+    }
     node.next.push(next);
+    node.points.push(effect.points);
     this.grew++;
   }
 
@@ -362,6 +378,43 @@ export class Futures {
         this.#pool.fill(0, 0, SET_WORDS);
       }
     }
+    return false;
+  }
+
+  // ---- how far it is
+
+  /** Number of the node at which a CPU stands. */
+  placeOf(local: Local): number {
+    return (this.#nodeOf[local.number] as FutureNode).number;
+  }
+
+  /**
+   * By number of a node: how many scheduling points are passed at least from there to the end of the program, or with `fails` until a step has violated
+   * one of these invariants.
+   */
+  pointsTo(fails: number): readonly number[] {
+    const nodes = [...this.#nodes.values()];
+    const points = nodes.map((node) => (fails === 0 && node.ends ? 0 : Number.POSITIVE_INFINITY));
+    // Bellman and Ford: the ways are short, and few nodes have many behind them.
+    for (let changed = true; changed; ) {
+      changed = false;
+      for (let n = nodes.length - 1; n >= 0; n--) {
+        const node = nodes[n] as FutureNode;
+        for (const [k, { number }] of node.next.entries()) {
+          const behind = (node.fails & fails) !== 0 ? 0 : (points[number] as number);
+          const least = (node.points[k] as number) + behind;
+          if (least >= (points[n] as number)) continue;
+          points[n] = least;
+          changed = true;
+        }
+      }
+    }
+    return points;
+  }
+
+  /** May a CPU other than `c` violate one of the invariants `fails`? */
+  mayFail(fails: number, c: number): boolean {
+    for (const node of this.#nodes.values()) if (node.cpu !== c && (node.fails & fails) !== 0) return true;
     return false;
   }
 

@@ -1,8 +1,7 @@
-// The searches over a state space: depth first with partial-order reduction, to know; breadth first without, for a shortest way.
+// The search over a state space that finds out what there is: depth first, with partial-order reduction or without.
 //
 // Guarantees: `depthFirst` meets, of every execution, one that is equivalent (futures.ts), each state once; so each outcome, violation and
-// deadlock there is, unless a bound stopped it, which it says. Without reduction it meets every state. `breadthFirst` meets the
-// states in order of their distance, so the way to what it finds first is a shortest one in steps.
+// deadlock there is, unless a bound stopped it, which it says. Without reduction it meets every state.
 //
 // A reduced step may put off a CPU for ever only on a cycle: when it leads back to a state of the path that is being searched, all CPUs
 // are run there (the proviso of Peled, "All from One, One for All", 1993).
@@ -12,7 +11,6 @@
 // `depthFirst` says that it met one, and the caller searches without them.
 
 import type { Futures } from './futures.ts';
-import { DEADLOCK } from './invariants.ts';
 import { choicesOf, collide, type Effect, type Local, type StateSpace } from './space.ts';
 import type { Permutation, Symmetry } from './symmetry.ts';
 import { type Fingerprints, Visited } from './visited.ts';
@@ -103,7 +101,7 @@ export class Search {
   meet(visited: Visited, state: Uint32Array, ...beside: readonly number[]): void {
     const { cpus, width, granules } = this.#space;
     const prints = [0, 0, 0];
-    this.#print(state, 0, prints);
+    this.print(state, 0, prints);
     for (let slot = cpus; slot < cpus + granules.length; slot++) {
       if (state[slot] !== 0) this.#mix(slot, state[slot] as number, prints);
     }
@@ -124,7 +122,7 @@ export class Search {
     states.set(initial);
     let depth = 0;
     const prints = [0, 0, 0];
-    this.#print(initial, 0, prints);
+    this.print(initial, 0, prints);
     const { symmetry } = this.#space;
     // The fingerprint by which a state is known: that of its least image.
     const name = [0, 0, 0];
@@ -178,7 +176,7 @@ export class Search {
       prints[0] = frames[frame + PRINT] as number;
       prints[1] = frames[frame + PRINT + 1] as number;
       prints[2] = frames[frame + PRINT + 2] as number;
-      this.#reprint(states, at, to, c, effect.slots, prints);
+      this.reprint(states, at, states, to, c, effect.slots, prints);
       const asleep = sleep ? this.#stillAsleep(states, at, frames[frame + ASLEEP] as number, effect) : 0;
       p = this.#nameOf(states, to, prints, name);
       const place = visited.add(name[0] as number, name[1] as number, name[2] as number);
@@ -210,83 +208,6 @@ export class Search {
         depth++;
         this.#reopen(states, frames, depth, prints, reduce, note, asleep, c);
         this.#place(frames, depth, name, place, visited);
-      }
-    }
-    found.states = visited.size;
-    found.visitedBytes = visited.bytes;
-    found.omission = visited.omission;
-    return found;
-  }
-
-  /** All states by distance, until `missing` (invariants by number) is empty: what is found, here or by `watch`, leaves it. */
-  breadthFirst(initial: Uint32Array, missing: Set<number>, limits: Limits, watch: Watch): Found {
-    const { width, cpus, locals } = this.#space;
-    const visited = new Visited();
-    const found = fresh();
-    const queue = new Queue(width);
-    let parents = new Uint32Array(1024);
-    let moves = new Uint16Array(1024);
-    const prints = [0, 0, 0];
-    this.#print(initial, 0, prints);
-    visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
-    queue.push(initial, 0, cpus + this.#space.granules.length, 0, prints);
-    const path = (n: number, last?: Move): Move[] => {
-      const way: Move[] = last === undefined ? [] : [last];
-      for (let at = n; at !== 0; at = parents[at] as number) {
-        const move = moves[at] as number;
-        way.push({ cpu: move & 255, choice: move >> 8 });
-      }
-      return way.reverse();
-    };
-    const next = new Uint32Array(width);
-    let looked = 0;
-    search: while (queue.length > 0) {
-      const { state, at, number } = queue.shift();
-      const enabled = this.enabled(state, at);
-      if (enabled === 0) {
-        if (this.hasEnded(state, at)) watch.ended(state, at, () => path(number));
-        else if (found.deadlock === undefined) {
-          found.deadlock = path(number);
-          missing.delete(DEADLOCK);
-        }
-        if (missing.size === 0) break;
-        continue;
-      }
-      for (let left = enabled; left !== 0; left &= left - 1) {
-        const c = 31 - Math.clz32(left & -left);
-        const choices = choicesOf(locals[state[at + c] as number] as Local);
-        for (let choice = 0; choice < choices; choice++) {
-          const effect = this.#space.step(state, at, c, choice);
-          found.transitions++;
-          if (effect.fails !== 0) {
-            violatedBy(found, effect.fails, () => path(number, { cpu: c, choice }));
-            for (let n = 0; n < 32; n++) if ((effect.fails & (1 << n)) !== 0) missing.delete(n);
-            if (missing.size === 0) break search;
-          }
-          const used = cpus + this.#space.granules.length;
-          for (let n = 0; n < used; n++) next[n] = state[at + n] as number;
-          this.#space.apply(next, 0, c, effect);
-          prints[0] = queue.prints[0] as number;
-          prints[1] = queue.prints[1] as number;
-          prints[2] = queue.prints[2] as number;
-          this.#reprintBetween(state, at, next, 0, c, effect.slots, prints);
-          visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
-          if (!visited.added) continue;
-          const child = visited.size - 1;
-          if (child >= parents.length) {
-            parents = grow(parents);
-            const more = new Uint16Array(moves.length * 2);
-            more.set(moves);
-            moves = more;
-          }
-          parents[child] = number;
-          moves[child] = c | (choice << 8);
-          queue.push(next, 0, used, child, prints);
-        }
-      }
-      if ((++looked & 1023) === 0 || queue.length === 0) {
-        found.stopped = over({ ...found, states: visited.size }, visited, limits, watch);
-        if (found.stopped !== undefined) break;
       }
     }
     found.states = visited.size;
@@ -421,17 +342,17 @@ export class Search {
     return moves;
   }
 
-  #print(state: Uint32Array, at: number, prints: number[]): void {
+  /** Makes `prints` the fingerprint of the CPUs of the vector at `at`, whose slots are all at their start. */
+  print(state: Uint32Array, at: number, prints: number[]): void {
     prints[0] = prints[1] = prints[2] = 0;
     for (let n = 0; n < this.#space.cpus; n++) this.#mix(n, state[at + n] as number, prints);
   }
 
-  /** The fingerprint `prints` of the vector at `from` becomes that of the one at `to`, which differs in CPU `c` and in `slots`. */
-  #reprint(state: Uint32Array, from: number, to: number, c: number, slots: readonly number[], prints: number[]): void {
-    this.#reprintBetween(state, from, state, to, c, slots, prints);
-  }
-
-  #reprintBetween(
+  /**
+   * The fingerprint `prints` of the vector at `from` of `old` becomes that of the one at `to` of `now`, which differs in CPU `c` and in
+   * `slots`.
+   */
+  reprint(
     old: Uint32Array,
     from: number,
     now: Uint32Array,
@@ -526,49 +447,3 @@ function growSigned(old: Int32Array): Int32Array<ArrayBuffer> {
   bigger.set(old);
   return bigger;
 }
-
-/** Vectors that wait for their turn, in blocks that are given up when they are done with. */
-class Queue {
-  readonly #width: number;
-  readonly #record: number;
-  readonly #blocks: Uint32Array[] = [];
-  #first = 0;
-  #last = 0;
-  length = 0;
-  /** Fingerprint of what was shifted last. */
-  readonly prints = [0, 0, 0];
-
-  constructor(width: number) {
-    this.#width = width;
-    this.#record = width + 4;
-  }
-
-  push(state: Uint32Array, at: number, used: number, number: number, prints: readonly number[]): void {
-    if (this.#last === 0 || this.#last === BLOCK) {
-      this.#blocks.push(new Uint32Array(BLOCK * this.#record));
-      this.#last = 0;
-    }
-    const block = this.#blocks.at(-1) as Uint32Array;
-    const to = this.#last * this.#record;
-    for (let n = 0; n < used; n++) block[to + n] = state[at + n] as number;
-    block[to + this.#width] = number;
-    for (let n = 0; n < 3; n++) block[to + this.#width + 1 + n] = prints[n] as number;
-    this.#last++;
-    this.length++;
-  }
-
-  shift(): { state: Uint32Array; at: number; number: number } {
-    if (this.#first === BLOCK) {
-      this.#blocks.shift();
-      this.#first = 0;
-    }
-    const block = this.#blocks[0] as Uint32Array;
-    const at = this.#first * this.#record;
-    for (let n = 0; n < 3; n++) this.prints[n] = (block[at + this.#width + 1 + n] as number) | 0;
-    this.#first++;
-    this.length--;
-    return { state: block, at, number: block[at + this.#width] as number };
-  }
-}
-
-const BLOCK = 256;
