@@ -26,14 +26,30 @@ import {
 } from "./layout";
 import { Point } from "./point";
 
-/** Longer than the 10 µs a wake-up takes: below that, one sleep makes every later hand-over sleep too. */
-const SPINS = 20000;
+/**
+ * Loads of a word before a thread sleeps: as many as paid lately, and never less than the 10 µs that a wake-up takes. Below that, one sleep makes
+ * every later hand-over sleep too (competitive spinning: Karlin, Li, Manasse, Owicki, "Empirical Studies of Competitive Spinning for a
+ * Shared-Memory Multiprocessor", SOSP 1991).
+ */
+const FEWEST_SPINS: u32 = 20_000;
+const MOST_SPINS: u32 = 1_000_000;
+
+/**
+ * Two threads that an operating system has put on one processor wake each other there and stay, each asleep while the other runs: once in so many
+ * sleeps one goes on for some milliseconds instead, so that both are seen to want to run, and one is moved.
+ */
+const STUBBORN: u32 = 256;
+const STUBBORN_SPINS: u32 = 10_000_000;
 
 /** Longest sleep: then a thread looks at its word again. */
 const NAP_NS: i64 = 5000000;
 
 /** May the thread of this instance sleep? The main thread of a page may not. */
 let sleeps: bool = false;
+
+/** How many loads this instance makes before it sleeps, and how often it slept altogether. */
+let spins: u32 = 1_000_000;
+let sleepsSoFar: u32 = 0;
 
 /** How often this instance slept since somebody asked. */
 let naps: u32 = 0;
@@ -144,10 +160,14 @@ export abstract class Shared {
       return atomic.load<T>(p);
     }
     Point.at(p, POINT_CHANGE);
-    for (let n = 0; n < SPINS; ++n) {
+    const most = spins;
+    for (let n: u32 = 0; n < most; ++n) {
       const value = atomic.load<T>(p);
-      if (value != seen) return value;
+      if (value == seen) continue;
+      if (n >= most / 2) spins = min<u32>(most * 2, MOST_SPINS);
+      return value;
     }
+    Shared.tire(most);
     return Shared.sleep<T>(p, seen);
   }
 
@@ -178,6 +198,11 @@ export abstract class Shared {
   /** Says where the address of the word is written for which this instance sleeps, so that a hang can be explained. */
   static noteSleepAt(at: usize): void {
     note = at;
+  }
+
+  /** Spinning did not pay. */
+  private static tire(made: u32): void {
+    spins = ++sleepsSoFar % STUBBORN == 0 ? STUBBORN_SPINS : max<u32>(min<u32>(made, MOST_SPINS) / 2, FEWEST_SPINS);
   }
 
   private static sleep<T>(p: usize, seen: T): T {
