@@ -31,8 +31,12 @@ import { Hits } from "./hits";
 import { Lanes } from "./lanes";
 import { Range } from "./walk";
 
-/** So many tables are looked at together for whether there is anything to do: they fit into a first-level cache. */
-const RUN: u32 = 8;
+/**
+ * So many tables are looked at together for whether there is anything to do: at first as many as fit into a first-level cache, for where there
+ * is they are read again; and each time that there was not twice as many.
+ */
+const SHORT_RUN: u32 = 8;
+const LONG_RUN: u32 = 64;
 
 export abstract class Scan {
   /**
@@ -47,6 +51,7 @@ export abstract class Scan {
     let at = load<u64>(scan, SCAN_VA);
     // How many entries of the table before were hit: the next is likely to be like it.
     let before: u32 = 0;
+    let run = SHORT_RUN;
     // How many more are not looked at together with others.
     let singly: u32 = 0;
     store<u32>(scan, 0, SCAN_HUGE);
@@ -75,7 +80,7 @@ export abstract class Scan {
               if (Scan.quick<F>() && before == 0) {
                 if (singly == 0) {
                   const row = at & ~(format.span(1) - 1);
-                  singly = Scan.adjacent<F>(space, slot, page, <u32>((end - row) >> format.shift(1)));
+                  singly = Scan.adjacent<F>(space, slot, page, min(<u32>((end - row) >> format.shift(1)), run));
                   const passed = row + <u64>singly * format.span(1);
                   // What finds nothing is bound by memory; atomics would only wait for it.
                   if (passed != end) Scan.approach<F>(slot + singly * step, scan);
@@ -83,8 +88,10 @@ export abstract class Scan {
                     at = passed;
                     slot += singly * step;
                     singly = 0;
+                    run = min(run * 2, LONG_RUN);
                     continue;
                   }
+                  run = SHORT_RUN;
                 }
                 --singly;
               }
@@ -107,11 +114,10 @@ export abstract class Scan {
     return BUILD == BUILD_RELEASE && changetype<F>(0).entryShift == 3;
   }
 
-  /** How many tables, of the entries of level 1 from `slot` on, lie one behind the other in memory, from `page` on; most of `slots` and of RUN. */
+  /** How many tables, of the entries of level 1 from `slot` on, lie one behind the other in memory, from `page` on; at most `most`. */
   @inline
-  private static adjacent<F>(space: usize, slot: usize, page: usize, slots: u32): u32 {
+  private static adjacent<F>(space: usize, slot: usize, page: usize, most: u32): u32 {
     const format = changetype<F>(0);
-    const most = min(slots, RUN);
     let n: u32 = 1;
     for (; n < most; ++n) {
       const entry = load<u64>(slot + ((<usize>n) << format.entryShift));
