@@ -427,7 +427,12 @@ export function fresh(): Found {
 }
 
 /** Why the search is to end here, if it is. */
-export function over(found: Found, visited: Visited, limits: Limits, watch: Watch): Found['stopped'] {
+export function over(
+  found: Found,
+  visited: Pick<Visited, 'size' | 'bytes'>,
+  limits: Limits,
+  watch: Watch,
+): Found['stopped'] {
   if (watch.tick(visited.size, found.transitions)) return 'cancelled';
   if (visited.size > limits.states) return 'states';
   if (found.transitions > limits.transitions) return 'transitions';

@@ -65,17 +65,7 @@ export class Shortest {
     const visited = new Visited();
     const found: Found = fresh();
     const waiting = new Waiting(width);
-    // By number of an entry: the entry before it, and the move between.
-    const parents = [0];
-    const moves = [0];
-    const way = (entry: number): Move[] => {
-      const list: Move[] = [];
-      for (let n = entry; n !== 0; n = parents[n] as number) {
-        const move = moves[n] as number;
-        list.push({ cpu: move & 255, choice: move >> 8 });
-      }
-      return list.reverse();
-    };
+    const ways = new Ways();
     let best: readonly Move[] | undefined;
     let fewest = Number.POSITIVE_INFINITY;
     const prints = [0, 0, 0];
@@ -89,8 +79,8 @@ export class Shortest {
     const next = new Uint32Array(width);
     for (let looked = 1; waiting.length > 0; looked++) {
       if (looked % TICK === 0) {
-        if (over({ ...found, states: visited.size }, visited, limits, watch) !== undefined)
-          return { moves: undefined, stopped: true };
+        const taken = { size: visited.size, bytes: visited.bytes + waiting.bytes };
+        if (over(found, taken, limits, watch) !== undefined) return { moves: undefined, stopped: true };
       }
       const { entry, steps, least } = waiting.pop();
       if (least >= fewest) break;
@@ -101,11 +91,10 @@ export class Shortest {
         const isFound = search.hasEnded(state, 0)
           ? isJudgedAtTheEnd(invariant) && judge(state)
           : invariant === DEADLOCK;
-        if (isFound && steps < fewest) [best, fewest] = [way(entry), steps];
+        if (isFound && steps < fewest) [best, fewest] = [ways.to(entry), steps];
         continue;
       }
-      const last = entry === 0 ? -1 : (moves[entry] as number) & 255;
-      const set = ahead.reduces ? this.#futures.choose(state, 0, enabled, last) : enabled;
+      const set = ahead.reduces ? this.#futures.choose(state, 0, enabled, ways.lastCpu(entry)) : enabled;
       // The last one first: what is pushed last is popped first, so of several ways the first CPUs run first.
       for (let left = set, c = 31 - Math.clz32(left); left !== 0; left &= ~(1 << c), c = 31 - Math.clz32(left)) {
         const local = locals[state[c] as number] as Local;
@@ -115,7 +104,7 @@ export class Shortest {
           found.transitions++;
           const then = steps + effect.points;
           if (invariant < 32 && (effect.fails & (1 << invariant)) !== 0 && then < fewest) {
-            best = [...way(entry), { cpu: c, choice }];
+            best = [...ways.to(entry), { cpu: c, choice }];
             fewest = then;
           }
           const used = cpus + this.#space.granules.length;
@@ -128,9 +117,7 @@ export class Shortest {
           const place = visited.add(prints[0] as number, prints[1] as number, prints[2] as number);
           if (!visited.added && visited.note(place) <= then) continue;
           visited.setNote(place, then);
-          parents.push(entry);
-          moves.push(c | (choice << 8));
-          waiting.push(estimate, next, used, parents.length - 1, then, prints);
+          waiting.push(estimate, next, used, ways.add(entry, c, choice), then, prints);
         }
       }
     }
@@ -195,6 +182,31 @@ class Ahead {
   }
 }
 
+/** How states were reached: entries, numbered, each one move behind another; 0 is the start. */
+class Ways {
+  readonly #before = [0];
+  readonly #moves = [0];
+
+  add(before: number, cpu: number, choice: number): number {
+    this.#before.push(before);
+    return this.#moves.push(cpu | (choice << 8)) - 1;
+  }
+
+  /** Who made the move to an entry; -1 at the start. */
+  lastCpu(entry: number): number {
+    return entry === 0 ? -1 : (this.#moves[entry] as number) & 255;
+  }
+
+  to(entry: number): readonly Move[] {
+    const list: Move[] = [];
+    for (let n = entry; n !== 0; n = this.#before[n] as number) {
+      const move = this.#moves[n] as number;
+      list.push({ cpu: move & 255, choice: move >> 8 });
+    }
+    return list.reverse();
+  }
+}
+
 /** Vectors that wait for their turn: first those with the least estimate, of these what came last. */
 class Waiting {
   readonly #record: number;
@@ -208,6 +220,10 @@ class Waiting {
   constructor(width: number) {
     this.#record = width + BESIDE;
     this.state = new Uint32Array(width);
+  }
+
+  get bytes(): number {
+    return this.length * this.#record * 4;
   }
 
   push(least: number, state: Uint32Array, used: number, entry: number, steps: number, prints: readonly number[]): void {
