@@ -2,8 +2,9 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { OP_AWAIT64, OP_JOINED, OP_JOINED_END, OP_LOAD64, OP_STORE64 } from '../../assembly/litmus/ops_bits.ts';
 import { mayBeOf, scenarioId, variantsWithId } from '../../src/explore/index.ts';
-import { parametersOf, variantsOf } from '../../src/litmus/index.ts';
+import { compile, parametersOf, variantsOf } from '../../src/litmus/index.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
 
 const files = readdirSync('src/scenarios').filter((name) => name.endsWith('.litmus'));
@@ -40,4 +41,27 @@ test('the number in a token says of which scenario and variant it is, and few sc
     );
     expect(found).toEqual([variant]);
   }
+});
+
+test('a word that several CPUs count in ghost blocks is counted by atomics, for threads make the accesses of a block one by one', async () => {
+  const torn: string[] = [];
+  for (const { name, scenario } of await catalogue()) {
+    for (const { id, variant } of variantsOf(scenario)) {
+      const { cpus } = compile(scenario, variant);
+      const changed = cpus.map(({ code }) =>
+        code.filter(({ op }) => op >= OP_STORE64 && op < OP_AWAIT64).map(({ c }) => c),
+      );
+      for (const [n, { code }] of cpus.entries()) {
+        const elsewhere = changed.flatMap((words, other) => (other === n ? [] : words));
+        let loaded: (number | undefined)[] | undefined;
+        for (const { op, c } of code) {
+          if (op === OP_JOINED) loaded = [];
+          else if (op === OP_JOINED_END) loaded = undefined;
+          else if (op === OP_LOAD64) loaded?.push(c);
+          else if (op === OP_STORE64 && loaded?.includes(c) && elsewhere.includes(c)) torn.push(`${name} ${id}`);
+        }
+      }
+    }
+  }
+  expect([...new Set(torn)]).toEqual([]);
 });
