@@ -47,9 +47,9 @@ const NAP_NS: i64 = 5000000;
 /** May the thread of this instance sleep? The main thread of a page may not. */
 let sleeps: bool = false;
 
-/** How many loads this instance makes before it sleeps, and how often it slept altogether. */
-let spins: u32 = 1_000_000;
-let sleepsSoFar: u32 = 0;
+/** How often this instance halves MOST_SPINS before it sleeps, and how often it slept altogether. */
+let tired: u32 = 0;
+let slept: u32 = 0;
 
 /** How often this instance slept since somebody asked. */
 let naps: u32 = 0;
@@ -160,14 +160,16 @@ export abstract class Shared {
       return atomic.load<T>(p);
     }
     Point.at(p, POINT_CHANGE);
-    const most = spins;
+    const stubborn = slept % STUBBORN == STUBBORN - 1;
+    const most = stubborn ? STUBBORN_SPINS : max<u32>(MOST_SPINS >> tired, FEWEST_SPINS);
     for (let n: u32 = 0; n < most; ++n) {
       const value = atomic.load<T>(p);
       if (value == seen) continue;
-      if (n >= most / 2) spins = min<u32>(most * 2, MOST_SPINS);
+      if (n >= most / 2 && tired > 0) --tired;
       return value;
     }
-    Shared.tire(most);
+    ++slept;
+    if (MOST_SPINS >> tired > FEWEST_SPINS) ++tired;
     return Shared.sleep<T>(p, seen);
   }
 
@@ -198,11 +200,6 @@ export abstract class Shared {
   /** Says where the address of the word is written for which this instance sleeps, so that a hang can be explained. */
   static noteSleepAt(at: usize): void {
     note = at;
-  }
-
-  /** Spinning did not pay. */
-  private static tire(made: u32): void {
-    spins = ++sleepsSoFar % STUBBORN == 0 ? STUBBORN_SPINS : max<u32>(min<u32>(made, MOST_SPINS) / 2, FEWEST_SPINS);
   }
 
   private static sleep<T>(p: usize, seen: T): T {
