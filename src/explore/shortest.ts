@@ -1,11 +1,12 @@
 // The search for a shortest schedule of one violation: best first, by the steps behind and those ahead at least.
 //
-// Guarantees: the schedule that is found has no more steps than any other that violates the invariant, as long as no bound stopped the search
+// Guarantees: the schedule that is found has no more steps (scheduling points, as reports count them) than any other that violates the invariant,
+// before it is cleaned, as long as no bound stopped the search
 // (Hart, Nilsson and Raphael, "A Formal Basis for the Heuristic Determination of Minimum Cost Paths", 1968). How many steps are ahead
 // at least is read off the graph of futures, which each search before has made larger: where this one learns of a shorter
 // way, it is made again.
 //
-// **What is judged when all CPUs have ended** is looked for with partial-order reduction: executions that are equivalent have the same steps, so
+// **What is judged when all CPUs have ended**, or none may go on, is looked for with partial-order reduction: executions that are equivalent have the same steps, so
 // of the shortest ones too there is one among those that `Futures.choose` leaves. A violation by a step in between has a shortest schedule that
 // ends there, and what is equivalent to it after more steps is longer: there every state is met, but those too far from the step.
 
