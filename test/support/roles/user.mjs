@@ -80,14 +80,15 @@ function load(page, user) {
 
 Atomics.add(notes, READY, 1);
 core.enterUser(cpu);
-for (let n = 0; Atomics.load(notes, STOP) === 0; n++) {
+// At least one store: the other thread may have complained, and so have ended the run, before this one was let on a processor.
+for (let n = 0; n === 0 || Atomics.load(notes, STOP) === 0; n++) {
   // Out of user mode now and then, where nobody waits for it.
   if (n % 64 === 0) {
     core.leaveUser(cpu);
     core.enterUser(cpu);
   }
   const page = random(pages);
-  const status = random(3) > 0 ? store(page) : load(page, random(users));
+  const status = n === 0 || random(3) > 0 ? store(page) : load(page, random(users));
   if (status === layout.SIGNAL_MAPERR || status === layout.SIGNAL_BUS) complain(`signal ${status}`);
 }
 core.leaveUser(cpu);
