@@ -19,6 +19,8 @@ import {
   AGENT_BYTES,
   AGENT_LOCKS,
   AGENTS,
+  CONTROL_RAM,
+  CONTROL_VIRGIN,
   CPU_ASID,
   CPU_BYTES,
   CPU_GENERATION,
@@ -29,6 +31,8 @@ import {
   CPU_STRAYS,
   ENTRY_BYTES,
   ENTRY_STAMP,
+  FRAME_BYTES,
+  HEAP,
   HELD_LOCKS,
   LITMUS_BYTES,
   LITMUS_ENDED,
@@ -241,6 +245,19 @@ export class Machine implements LitmusHost {
       this.u32[(block + LITMUS_FAILED) >> 2] = 0;
     }
     for (const granules of this.owned) granules.length = 0;
+  }
+
+  /**
+   * First and end indices of all words that may have changed until now: the agents that run no CPU, and the frames that nobody ever had, are most
+   * of the memory, and whoever puts all of it back spends its time on them.
+   */
+  changeable(): readonly (readonly [number, number])[] {
+    const ram = this.u32[CONTROL_RAM >> 2] as number;
+    const frames = this.u32[CONTROL_VIRGIN >> 2] as number;
+    return [
+      [0, (AGENTS + (1 + Math.max(...this.cpus.map(({ agent }) => agent))) * AGENT_BYTES) >> 2],
+      [HEAP >> 2, (ram + frames * FRAME_BYTES) >> 2],
+    ];
   }
 
   /** Indices of the words that change under the name of `granule`: its own two, and those of the object that it stands for. */

@@ -98,7 +98,8 @@ export class Run {
 
   /** Back to the start. */
   restart(): void {
-    this.machine.u32.set(this.#start);
+    const { u32 } = this.machine;
+    for (const [first, end] of this.machine.changeable()) u32.set(this.#start.subarray(first, end), first);
     this.steps.length = 0;
     this.#begin();
   }
