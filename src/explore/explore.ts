@@ -101,7 +101,7 @@ export interface ExploreResult {
 /** Random executions by which futures are known before the search: until so many steps in a row have shown nothing new. */
 const IDLE_STEPS = 5_000;
 /** And before one that is made again, for each transition of the one that learnt something, up to so many: ten of them take as long as one. */
-const IDLE_STEPS_EACH = 64;
+const IDLE_STEPS_EACH = 16;
 const MOST_IDLE_STEPS = 1_000_000;
 /** What an execution counts for at least. */
 const SHORT_WALK = 200;
