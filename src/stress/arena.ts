@@ -75,7 +75,7 @@ import { instantiateCore } from '../core/instantiate.ts';
 import type { LitmusProgram } from '../litmus/program.ts';
 import { type Instance, type InstanceCpu, type LitmusHost, type SharedCode, setUp } from '../litmus/world.ts';
 import { layOut } from '../machine/layout.ts';
-import { freesFrames, hasCalls, judgeOf, LINE, linesOf, programsOf } from './lines.ts';
+import { effectsOf, freesFrames, hasCalls, judgeOf, LINE, linesOf, programsOf } from './lines.ts';
 import { giveBack, takeMemory } from './memories.ts';
 
 /** Tables of an mm of four levels whose pages lie beside each other; frames beside those that are named or allocated. */
@@ -357,8 +357,9 @@ export class Arena implements LitmusHost {
     view.setUint32(this.address + ARENA_SEATS, seats, true);
     // Until a thread comes to it, no CPU is in user mode (Litmus.begin).
     for (const { cpus } of instances) for (const { cpu } of cpus) view.setUint32(cpu + CPU_MODE, MODE_KERNEL, true);
+    const effects = effectsOf(this.program);
     const lines = instances.map((instance, n) =>
-      linesOf(instance, { core, view, island: islands[n] as number, first: n * frames, frames }),
+      linesOf(instance, { core, view, island: islands[n] as number, first: n * frames, frames }, effects),
     );
     view.setUint32(this.address + ARENA_JUDGE, judgeOf(lines[0] ?? [], this.program.cpus.length), true);
     for (let c = 0; c < count; c++) {

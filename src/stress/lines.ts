@@ -79,9 +79,8 @@ export interface Site {
   readonly frames: number;
 }
 
-/** For each CPU of the instance, `afterwards` last, which puts back what it alone uses. */
-export function linesOf(instance: Instance, site: Site): readonly SeatLines[] {
-  const effects = effectsOf(instance.program);
+/** For each CPU of the instance, `afterwards` last, which puts back what it alone uses; `effects`: those of its program. */
+export function linesOf(instance: Instance, site: Site, effects: Effects): readonly SeatLines[] {
   const count = instance.program.cpus.length;
   const seats = instance.cpus.map((cpu) => ownLines(cpu, instance, site, effects));
   const taken = new Set(seats.flatMap(({ own, shared }) => [...own, ...shared]));
@@ -89,11 +88,13 @@ export function linesOf(instance: Instance, site: Site): readonly SeatLines[] {
   for (const line of sharedLines(instance, site, effects, uses)) {
     if (taken.has(line)) continue;
     taken.add(line);
-    const cpu = range(0, count).reduce((a, b) => {
-      const more = (uses.get(line)?.[b] ?? 0) - (uses.get(line)?.[a] ?? 0);
-      const fewer = (seats[a]?.shared.length ?? 0) - (seats[b]?.shared.length ?? 0);
-      return more > 0 || (more === 0 && fewer > 0) ? b : a;
-    });
+    const much = uses.get(line);
+    let cpu = 0;
+    for (let other = 1; other < count; other++) {
+      const more = (much?.[other] ?? 0) - (much?.[cpu] ?? 0);
+      const fewer = (seats[cpu]?.shared.length ?? 0) - (seats[other]?.shared.length ?? 0);
+      if (more > 0 || (more === 0 && fewer > 0)) cpu = other;
+    }
     seats[cpu]?.shared.push(line);
   }
   return seats;
@@ -105,7 +106,7 @@ export function judgeOf(seats: readonly SeatLines[], cpus: number): number {
 }
 
 /** What instructions do beside computing and storing to words that they name. */
-interface Effects {
+export interface Effects {
   /** Whole functions, which may do anything to what the kernel has. */
   readonly calls: boolean;
   /** Stores to addresses in registers: to any word that has a name. */
@@ -119,7 +120,7 @@ interface Effects {
   readonly loads: boolean;
 }
 
-function effectsOf(program: LitmusProgram): Effects {
+export function effectsOf(program: LitmusProgram): Effects {
   const all = programsOf(program).flatMap(({ code }) => code);
   const has = (...ops: number[]) => all.some(({ op }) => ops.includes(op));
   const calls = has(OP_CALL);

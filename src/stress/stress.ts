@@ -201,7 +201,7 @@ class Race {
     let news = 0;
     let beat = began;
     for (;;) {
-      await crew.pause(POLL_MS);
+      await crew.pause(Math.min(POLL_MS, Math.max(1, began + budgetMs - performance.now())));
       const now = performance.now();
       if (crew.failure !== undefined) {
         this.#deaths.push(crew.failure);
