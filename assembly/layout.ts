@@ -157,13 +157,10 @@ export const NODE_BYTES = 32;
 
 export const MM_SPACE = 0; //          u32   SPACE_*: root, format, regime
 export const MM_USERS = 4; //          u32   mm_users
-export const MM_FLUSH_PENDING = 8; //  u32   tlb_flush_pending
 export const MM_SPLIT_PTL = 12; //     u32   1: a page-table lock for each leaf table
 export const MM_MMAP_LOCK = 16; //     RWLOCK_BYTES
 export const MM_CPUMASK = 40; //       u64   mm_cpumask: CPUs whose TLBs may hold translations
 export const MM_VMAS = 48; //          u32   interval tree of its VMAs by address
-export const MM_PTL = 52; //           u32   page_table_lock
-export const MM_FLUSH_BATCHED = 56; // u32   tlb_flush_batched: bits 0-14 unmaps deferred so far, 16-30 up to which they are flushed
 export const MM_NOTIFIERS = 64; //     u32   MMU notifiers of this mm: the first one; changes at set-up only
 export const MM_NOTIFY_LOCK = 68; //   u32   spinlock over the next two (notifier_subscriptions->lock)
 export const MM_NOTIFY_ACTIVE = 72; // u32   invalidations between start and end (active_invalidate_ranges)
@@ -175,8 +172,11 @@ export const MM_DEFERRED = 100; //    u32   migrations whose flush is deferred (
 export const MM_CTX_ID = 104; //       u64   context.ctx_id (x86): unique among all mms ever, never 0
 export const MM_ASID = 112; //         u64   context.id (arm64): ASID in bits 0-15, generation of the allocator above; 0: none yet
 export const MM_ASIDS = 120; //        u32   ASIDS_* that its number goes back to when the mm does (ASIDS_RECYCLE); 0: to none
-//                                     in a line of its own, for a flush writes it while other CPUs read the rest at each access:
+//                                     in a line of its own, for who flushes writes it while other CPUs read the rest at each access:
 export const MM_TLB_GEN = 128; //      u64   context.tlb_gen
+export const MM_FLUSH_PENDING = 136; // u32  tlb_flush_pending
+export const MM_PTL = 140; //          u32   page_table_lock
+export const MM_FLUSH_BATCHED = 144; // u32  tlb_flush_batched: bits 0-14 unmaps deferred so far, 16-30 up to which they are flushed
 export const MM_BYTES = 192;
 
 export const POOL_NEXT = 12; //        u32   in a block of mm/pool.ts that is free: the next one
