@@ -6,9 +6,8 @@
 
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
-import { OP_CALL } from '../../assembly/litmus/ops_bits.ts';
 import type { Finding } from '../explore/pool.ts';
-import { compile, expectationsOf, variantsOf } from '../litmus/index.ts';
+import { compile, expectationsOf, sizeOf, variantsOf } from '../litmus/index.ts';
 import { scenarioText } from '../report/check.ts';
 import type { CheckedVariant } from '../report/checked.ts';
 import { outcomesJson, surprisesOf, variantJson } from '../report/stress.ts';
@@ -44,8 +43,6 @@ const EXPLORING = 0.6;
 const FIRST_MS = 250;
 const FACTOR = 6;
 const LEAST_RACE_MS = 20;
-/** Places of a CPU in a whole function of the kernel, as far as sizes are compared. */
-const PLACES_OF_CALL = 20;
 
 export function checkCommand(script: URL): Command {
   return new Command('check')
@@ -200,7 +197,7 @@ async function exploreAll(
 ): Promise<(Finding | string | undefined)[]> {
   const until = performance.now() + budgetMs;
   const findings: (Finding | string | undefined)[] = variations.map(() => undefined);
-  const sizes = variations.map(sizeOf);
+  const sizes = variations.map(({ scenario, variant }) => sizeOf(compile(scenario, variant)));
   let open = variations.map((_, n) => n).sort((a, b) => (sizes[a] as number) - (sizes[b] as number));
   const threads = availableParallelism();
   for (let ms = FIRST_MS; open.length > 0 && !checker.cancelled; ms *= FACTOR) {
@@ -224,17 +221,6 @@ async function exploreAll(
     if (until - performance.now() < (ms * FACTOR) / threads / 4) break;
   }
   return findings;
-}
-
-/**
- * How many states a variant has, by a rule of thumb: as many as places that its CPUs can be in together, where a whole function has many. Over the
- * catalogue it puts variants in nearly the order of the time they take (rank correlation 0.7).
- */
-function sizeOf({ scenario, variant }: Variation): number {
-  return compile(scenario, variant).cpus.reduce((size, { code }) => {
-    const calls = code.filter(({ op }) => op === OP_CALL).length;
-    return size * (1 + code.length + PLACES_OF_CALL * calls);
-  }, 1);
 }
 
 function summary(checked: readonly CheckedVariant[], total: number, seconds: number): string {

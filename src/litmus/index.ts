@@ -20,4 +20,4 @@ export {
   variantWith,
 } from './parameters.ts';
 export { type Parsed, parseScenario, type Scenario } from './parse.ts';
-export type { CpuProgram, Instruction, LitmusProgram, Variant } from './program.ts';
+export { type CpuProgram, type Instruction, type LitmusProgram, sizeOf, type Variant } from './program.ts';
