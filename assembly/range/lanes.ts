@@ -16,7 +16,7 @@ const ALL: u64 = 0xffffffffffffffff;
 /** Bytes of the words in which a table's hits are noted. */
 const HITS_BYTES = 64;
 /** So many hits of a table are few: at 51 of 512 a loop for each word is faster again, for what it foretells wrongly waits beside more atomics. */
-const SPARSE = 32;
+export const SPARSE: u32 = 32;
 
 export abstract class Lanes {
   /** Is there no entry in the tables of [page, end) that the operation might hit? */
@@ -57,16 +57,12 @@ export abstract class Lanes {
     Lanes.clip(hits, from, to);
   }
 
-  /** Are all entries of the table at `page` present, each with the lowest bit of the mask? */
+  /** Are all 64 entries of the block present, each with the lowest bit of the mask? */
   @inline
-  static all<F, V>(page: usize): bool {
+  private static all<F, V>(block: usize): bool {
     let x = i64x2.splat(ALL);
-    let y = i64x2.splat(ALL);
-    for (let at = page; at < page + 4096; at += 128) {
-      x = v128.and(x, Lanes.all8(at));
-      y = v128.and(y, Lanes.all8(at + 64));
-    }
-    return !v128.any_true(v128.andnot(i64x2.splat(Lanes.certain<F, V>()), v128.and(x, y)));
+    for (let at = block; at < block + 512; at += 128) x = v128.and(x, v128.and(Lanes.all8(at), Lanes.all8(at + 64)));
+    return !v128.any_true(v128.andnot(i64x2.splat(Lanes.certain<F, V>()), x));
   }
 
   /** An entry with these bits is hit. */
@@ -75,16 +71,6 @@ export abstract class Lanes {
     const mask = changetype<V>(0).mask<F>();
     const present = changetype<F>(0).presentMask;
     return (mask & -mask) | (present & -present);
-  }
-
-  /** Does the operation to all entries, each of which is hit, by an atomic each. */
-  static replaceAll<F, V>(page: usize, hits: usize): void {
-    const visitor = changetype<V>(0);
-    Lanes.fill(hits, ALL);
-    for (let slot = page; slot < page + 4096; slot += 8) {
-      if (visitor.clears<F>() != 0) Shared.and<u64>(slot, ~visitor.clears<F>());
-      else Change.replace<F, V>(slot, load<u64>(slot));
-    }
   }
 
   /** Does the operation to entries [from, to], each by one atomic, and notes which were hit. */
@@ -97,8 +83,35 @@ export abstract class Lanes {
     const words = Lanes.words(hits);
     let count: i64 = 0;
     for (let word = hits; word < hits + HITS_BYTES; word += 8) count += popcnt(load<u64>(word));
-    if (count <= SPARSE) Lanes.replaceFew<F, V>(page, hits, words, count);
+    if (<u32>count <= SPARSE) Lanes.replaceFew<F, V>(page, hits, words, count);
     else Lanes.replaceMany<F, V>(page, hits);
+  }
+
+  /**
+   * The same to all entries, of which many are hit: 64 by 64, so that the processor fetches the next ones while it waits for atomics. Judged all at
+   * once, they would be waited for first, which costs a sixth at 10 %.
+   */
+  static replaceByWords<F, V>(page: usize, hits: usize): void {
+    const mask = i64x2.splat(changetype<V>(0).mask<F>());
+    let block = page;
+    for (let word = hits; word < hits + HITS_BYTES; word += 8, block += 512) {
+      let left = ~(<u64>Lanes.lack32(block, mask) | ((<u64>Lanes.lack32(block + 256, mask)) << 32));
+      store<u64>(word, left);
+      if (left == ALL && Lanes.all<F, V>(block)) {
+        for (let slot = block; slot < block + 512; slot += 8) {
+          if (changetype<V>(0).clears<F>() != 0) Shared.and<u64>(slot, ~changetype<V>(0).clears<F>());
+          else Change.replace<F, V>(slot, load<u64>(slot));
+        }
+        continue;
+      }
+      for (; left != 0; left &= left - 1) {
+        const slot = block + ((<usize>ctz(left)) << 3);
+        const entry = load<u64>(slot);
+        if ((entry & changetype<F>(0).presentMask) == 0) Lanes.unnote(word, left);
+        else if (changetype<V>(0).clears<F>() != 0) Shared.and<u64>(slot, ~changetype<V>(0).clears<F>());
+        else Change.replace<F, V>(slot, entry);
+      }
+    }
   }
 
   /**

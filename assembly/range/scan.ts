@@ -28,7 +28,7 @@ import { Space } from "../space";
 import { Place, Walk } from "../walk";
 import { Change } from "./change";
 import { Hits } from "./hits";
-import { Lanes } from "./lanes";
+import { Lanes, SPARSE } from "./lanes";
 import { Range } from "./walk";
 
 /**
@@ -155,7 +155,7 @@ export abstract class Scan {
     }
     if (before == 0 && Lanes.none<F, V>(page, page + 4096)) return false;
     if (!changetype<V>(0).changes) Lanes.find<F, V>(page, hits, from, to);
-    else if (before == 512 && to - from == 511 && Lanes.all<F, V>(page)) Lanes.replaceAll<F, V>(page, hits);
+    else if (before > SPARSE && to - from == 511) Lanes.replaceByWords<F, V>(page, hits);
     else Lanes.replace<F, V>(page, hits, from, to);
     return true;
   }
