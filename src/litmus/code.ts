@@ -14,6 +14,7 @@ import {
   OP_AWAIT64,
   OP_ENTER_USER,
   OP_EQ,
+  OP_FETCH_ADD64,
   OP_FETCH_AND64,
   OP_FETCH_OR64,
   OP_HALT,
@@ -232,9 +233,24 @@ export class CodeWriter {
       emitter.step({ op: OP_STORE64, a: this.#value(value, place), c });
       return;
     }
+    if (place.joined && operator !== '^=') {
+      this.#update(operator, this.#value(value, place), c);
+      return;
+    }
     const read = emitter.step({ op: OP_LOAD64, d: emitter.temporary(), c });
     this.#combine(operator, read, this.#value(value, place), read);
     emitter.step({ op: OP_STORE64, a: read, c });
+  }
+
+  /** What is one step is one access: threads make those of a block one by one, and would lose what another counts between a load and a store. */
+  #update(operator: '+=' | '-=' | '&=' | '|=', value: Register, c: number): void {
+    const emitter = this.#emitter;
+    let a = value;
+    if (operator === '-=') {
+      a = emitter.set(0n);
+      this.#combine(operator, a, value, a);
+    }
+    emitter.step({ op: FETCHES[operator], d: emitter.temporary(), a, c });
   }
 
   /** `*x = 1` of a page, `*kmap_local_page(pfn) = 1` of a frame. */
@@ -615,6 +631,8 @@ export class CodeWriter {
     return meaning.of === 'parameter' ? name : meaning.name;
   }
 }
+
+const FETCHES = { '+=': OP_FETCH_ADD64, '-=': OP_FETCH_ADD64, '&=': OP_FETCH_AND64, '|=': OP_FETCH_OR64 } as const;
 
 const OPCODES: Readonly<Record<BinaryOperator, number>> = {
   '||': OP_OR,

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { explore } from '../../src/explore/index.ts';
-import { compile, variantsOf } from '../../src/litmus/index.ts';
+import { compile, parseScenario, variantsOf } from '../../src/litmus/index.ts';
 import type { LitmusProgram } from '../../src/litmus/program.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
 import { agreementOf, type StressOptions, type StressResult, stress } from '../../src/stress/index.ts';
@@ -94,6 +94,28 @@ describe.each(['release', 'chaos'] as const)('%s', (build) => {
     expect(result.hangs).toEqual([]);
     expect(result.executions).toBeGreaterThan(0);
   });
+});
+
+// Threads make the accesses of a block one by one. A change of a word in one is one access, or the count of the other CPU would be lost between
+// a load and a store.
+test('what both CPUs count in blocks is counted in full', async () => {
+  const counting = (block: string) => `litmus counting
+"Both count."
+init { word go = 0; word up = 0; word down = 8; word bits = 6; }
+P0 { go = 1; ${block} { up += 1; down -= 3; bits |= 1; } }
+P1 { go = 1; ${block} { up += 2; down -= 1; bits &= 3; } }
+forall (up = 3 /\\ down = 4 /\\ bits = 3)
+`;
+  for (const block of ['atomic', 'ghost']) {
+    const parsed = parseScenario(counting(block));
+    if (!parsed.ok) throw new Error(parsed.errors.map(({ message }) => message).join('; '));
+    const program = compile(parsed.scenario, {});
+    const { verdicts } = await explore(program);
+    expect(verdicts.map(({ verdict }) => verdict)).toEqual(verdicts.map(() => 'holds'));
+    const { outcomes, executions } = await race(program);
+    expect(outcomes.filter(({ grade }) => grade === 'forbidden')).toEqual([]);
+    expect(executions).toBeGreaterThan(0);
+  }
 });
 
 describe('both engines', () => {
