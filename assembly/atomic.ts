@@ -24,6 +24,7 @@ import {
   POINT_STORE,
   POINT_UPDATE,
 } from "./layout";
+import { Nap } from "./nap";
 import { Point } from "./point";
 
 /**
@@ -218,20 +219,11 @@ export abstract class Shared {
     }
   }
 
-  /**
-   * Sleeps while the u32 (`wide`: u64) at `p` is `seen`, until somebody notifies, or for `ns` nanoseconds.
-   *
-   * A function of its own that does nothing after the wait: in code of V8's baseline compiler (11.3, Node 20.20) a local variable that lives
-   * across memory.atomic.wait had another value after it, so a thread that slept in its first function compared with a wrong word for
-   * ever. That it calls itself is what keeps the optimiser from inlining it.
-   */
-  static nap(p: usize, seen: u64, wide: bool, ns: i64 = NAP_NS, drowsy: i32 = 1): void {
+  /** Sleeps while the u32 (`wide`: u64) at `p` is `seen`, until somebody notifies, or for `ns` nanoseconds. */
+  static nap(p: usize, seen: u64, wide: bool, ns: i64 = NAP_NS): void {
     if (wide ? atomic.load<u64>(p) != seen : atomic.load<u32>(p) != <u32>seen) return;
-    if (drowsy > 0) {
-      ++naps;
-      Shared.nap(p, seen, wide, ns, drowsy - 1);
-    } else if (wide) atomic.wait<i64>(p, <i64>seen, ns);
-    else atomic.wait<i32>(p, <i32>seen, ns);
+    ++naps;
+    Nap.take(p, seen, wide, ns);
   }
 
   /** The count of those who sleep on this word, and on others that share it. */

@@ -5,6 +5,7 @@
 // CPU into linear memory and returns to the explorer, which goes on with whichever CPU it likes.
 
 import { BUILD_CHAOS, BUILD_EXPLORE, BUILD_RELEASE, CONTROL, POINT_JOINED } from "./layout";
+import { Nap } from "./nap";
 import { Random } from "./random";
 
 /** Imported as `point.suspend` by the explore build only. */
@@ -15,6 +16,10 @@ declare function choose(n: u32): u32;
 /** Chaos: a point delays once in 2^rarity times, and then for up to `spins` loads. */
 let rarity: u32 = 4;
 let spins: u32 = 256;
+
+/** Chaos: does it sleep instead? It asks for 5 µs and gets what timers of the host make of it, some 60 on Linux. */
+let drowsy: bool = false;
+const NAP_NS: i64 = 5000;
 
 /** Nothing suspends while it is set, so it is no state of a CPU. */
 let joined: bool = false;
@@ -83,12 +88,28 @@ export abstract class Point {
     if (BUILD != BUILD_CHAOS) return;
     rarity = oneIn;
     spins = longest;
+    drowsy = false;
+  }
+
+  /**
+   * Chaos: from here on a point sleeps once in 2^`oneIn` times, for as long as others take for several whole functions; where there are more threads
+   * than processors, one that had none runs meanwhile. Not for the main thread of a page.
+   */
+  @inline
+  static doze(oneIn: u32): void {
+    if (BUILD != BUILD_CHAOS) return;
+    rarity = oneIn;
+    drowsy = true;
   }
 
   private static delay(): void {
     if (!Random.seeded()) return;
     const x = Random.next();
     if ((x & ((1 << rarity) - 1)) != 0) return;
+    if (drowsy) {
+      Nap.take(CONTROL, atomic.load<u32>(CONTROL), false, NAP_NS);
+      return;
+    }
     // Atomic loads of a word that nobody writes: a delay that the optimiser cannot remove.
     for (let n = (x >> 16) % (spins + 1); n > 0; --n) atomic.load<u32>(CONTROL);
   }

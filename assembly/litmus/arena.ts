@@ -23,7 +23,7 @@
 //
 // How close agents come to each other decides what is seen (Alglave, Maranget, Sarkar, Sewell, "Litmus: Running Tests Against Hardware",
 // TACAS 2011: synchronisation, strides, random delays), so a round takes one of several ways, the arms of a bandit: whether they wait for
-// each other before each instance, how long each then dawdles at most, and in the chaos build how strong its delays are. Half of the
+// each other before each instance, how long each then dawdles at most, and in the chaos build how strong its delays are, up to naps. Half of the
 // rounds take any; the others prefer those that brought rare outcomes lately.
 
 import {
@@ -73,6 +73,8 @@ const PATIENCE: u32 = 1000;
 /** Of so many rounds one begins with user CPUs in user mode: at most and at least. */
 const OFTEN: u32 = 4;
 const SELDOM: u32 = 128;
+/** Chaos: of 2^DOZE points one sleeps, in rounds of the strongest delays. */
+const DOZE: u32 = 9;
 /** Rounds after which the agents change CPUs in an instance. */
 const TURN: u32 = 64;
 
@@ -176,7 +178,7 @@ export abstract class Arena {
     const cpus = load<u32>(arena, ARENA_CPUS);
     const seed = load<u32>(arena, ARENA_SEED);
     const arm = load<u32>(arena, ARENA_ARM);
-    Point.strengthen(6 - ((arm >> 3) & 3), (<u32>32) << (((arm >> 3) & 3) * 2));
+    Arena.strengthen((arm >> 3) & 3);
     const parts = load<u32>(arena, ARENA_PARTS);
     const partSize = size / parts;
     // The size is a power of two, so an odd stride meets each instance once.
@@ -246,6 +248,13 @@ export abstract class Arena {
       const other = Arena.racer(arena, n);
       for (let left = PATIENCE; left > 0 && <i32>(atomic.load<u32>(other, RACER_AT) - at) < 0; --left) {}
     }
+  }
+
+  /** Chaos: how its points delay. */
+  @inline
+  private static strengthen(level: u32): void {
+    if (level == 3) Point.doze(DOZE);
+    else Point.strengthen(5 - level, (<u32>128) << (level * 2));
   }
 
   @inline

@@ -45,11 +45,11 @@ describe.each(BUILDS)('%s build', (build) => {
     expect(exports.every(({ kind }) => kind === 'function')).toBe(true);
   });
 
-  test('waits in functions that keep nothing meanwhile (Shared.nap)', () => {
+  test('waits in functions that keep nothing meanwhile (Nap.take)', () => {
     const waiting = text.split(/\n (?=\(func )/).filter((part) => part.includes('memory.atomic.wait'));
     // The explorer suspends in place of waiting.
     expect(waiting.length > 0).toBe(build !== 'explore');
-    for (const part of waiting) expect(part).toMatch(/^\(func \$assembly\/atomic\/Shared\.nap/);
+    for (const part of waiting) expect(part).toMatch(/^\(func \$assembly\/nap\/Nap\.take/);
   });
 
   test('Asyncify is in explore only', () => {
@@ -75,10 +75,3 @@ function imports(bytes: Uint8Array<ArrayBuffer>): string[] {
     .map(({ module, name, kind }) => `${module}.${name} ${kind}`)
     .sort();
 }
-
-test.each(['release', 'chaos'])('%s waits in one function, which does nothing after it', (build) => {
-  // See Shared.nap in assembly/atomic.ts.
-  const functions = readFileSync(`build/${build}.wat`, 'utf8').split(/^ \(func /m);
-  const waiting = functions.filter((text) => /memory\.atomic\.wait/.test(text));
-  expect(waiting.map((text) => /^\S+/.exec(text)?.[0])).toEqual([expect.stringContaining('Shared.nap')]);
-});

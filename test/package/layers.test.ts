@@ -11,6 +11,7 @@ import { describe, expect, test } from 'vitest';
 const ASSEMBLY = [
   'layout',
   'random',
+  'nap',
   'point',
   'control',
   'atomic',
