@@ -273,7 +273,7 @@ function violable(scenario, variant) {
 }
 
 function tally() {
-  return { times: new Map(), executions: 0, crowd: 1 };
+  return { times: new Map(), executions: 0, crowd: 1, threads: 2 };
 }
 
 /** Races once, and adds up; with `wanted`, until all of these were seen in this race. */
@@ -295,6 +295,7 @@ async function count(found, program, build, seed, wanted) {
   });
   found.executions += race.executions;
   found.crowd = race.crowd;
+  found.threads = race.workers;
   for (const { violated, count: times } of race.outcomes) {
     for (const each of violated) found.times.set(each, (found.times.get(each) ?? 0) + times);
   }
@@ -309,6 +310,9 @@ function whyMissed({ world, cpus }, { release, chaos }) {
   const choices = (world.hardware ?? []).length;
   const reasons = [
     ...(release.crowd > 1 ? [`${cpus.length} CPUs share two threads, and meet between instructions only`] : []),
+    ...(release.threads > availableParallelism()
+      ? [`${release.threads} threads share ${availableParallelism()} processors`]
+      : []),
     ...(choices > 0 ? ['the TLB has to evict or fill unasked at one place'] : []),
     ...(world.invalidation === 'posted' ? ['an invalidation that nobody waits for has to stay out for the rest'] : []),
   ];
