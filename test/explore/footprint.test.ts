@@ -29,8 +29,8 @@ import { EMPTY_WORLD, I, makeCpu, makeProgram, ops, set } from '../support/litmu
 
 const MACHINES = ['recheck', 'nowcheck', 'blind', 'lazy-lost', 'lazy-wb', 'swdirty'] as const;
 const SHOOTDOWNS = ['ipi', 'broadcast'] as const;
-const MOST_STATES = 600;
-const MOST_STATES_OF_WHOLE = 150;
+const MOST_STATES = 450;
+const MOST_STATES_OF_WHOLE = 100;
 const SEED = Number(process.env['SEED'] ?? Date.now() % 2 ** 31);
 
 /**
