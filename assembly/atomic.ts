@@ -128,6 +128,18 @@ export abstract class Shared {
     return atomic.or<T>(p, value);
   }
 
+  /**
+   * As `or`, of a word that is 0 as a rule and was written by another CPU last. V8 makes a load and a compare-and-exchange of an `or`, which takes the
+   * line twice; this begins with the exchange.
+   */
+  @inline
+  static raise<T>(p: usize, value: T): void {
+    Point.at(p, POINT_UPDATE | Shared.narrow<T>());
+    let seen: T = 0;
+    for (let now = atomic.cmpxchg<T>(p, seen, value); now != seen; now = atomic.cmpxchg<T>(p, seen, seen | value))
+      seen = now;
+  }
+
   // ---- words that a protocol gives to one CPU for the time being: plain accesses, and part of the step that runs
 
   @inline

@@ -99,7 +99,7 @@ export abstract class Interrupts {
       Shared.quietStore<u32>(request + REQUEST_EARLY, early ? 1 : 0);
     }
     Shared.store<u32>(request + REQUEST_STATE, idle ? REQUEST_ONE : REQUEST_SEVERAL);
-    Shared.or<u64>(cpu + CPU_PENDING, (<u64>1) << sender);
+    Shared.raise<u64>(cpu + CPU_PENDING, (<u64>1) << sender);
   }
 
   /** Waits until `cpu`, which is in user mode or on its way out, has answered what CPU `sender`, whose agent calls, sent it. */
