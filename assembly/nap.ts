@@ -1,4 +1,6 @@
 // How a thread sleeps for a while.
+//
+// Guarantees: no other file has a wait instruction (test/package/builds.test.ts). It imports nothing, so that locks and scheduling points can use it.
 
 export abstract class Nap {
   /**

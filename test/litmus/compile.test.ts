@@ -2,7 +2,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as bits from '../../assembly/litmus/ops_bits.ts';
-import { compile, type LitmusProgram, parseScenario, type Scenario, variantsOf } from '../../src/litmus/index.ts';
+import {
+  compile,
+  type LitmusProgram,
+  parseScenario,
+  type Scenario,
+  sizeOf,
+  variantsOf,
+} from '../../src/litmus/index.ts';
+import { catalogue } from '../../src/scenarios/index.ts';
 
 const NAMES = new Map(Object.entries(bits).flatMap(([name, op]) => (name.startsWith('OP_') ? [[op, name]] : [])));
 
@@ -58,3 +66,11 @@ function read(text: string): Scenario {
 function steps(program: LitmusProgram, cpu: number): (string | undefined)[] {
   return program.cpus[cpu]?.code.map(({ op }) => NAMES.get(op)) ?? [];
 }
+
+test('sizes put variants in the order in which they are worth exploring, whole functions among them', async () => {
+  const sizes = (await catalogue())
+    .filter(({ name }) => ['coherent-reads', 'dontneed-nested-whole', 'cow-copy-against-wrprotect'].includes(name))
+    .map(({ name, scenario }) => [sizeOf(compile(scenario, variantsOf(scenario)[0]?.variant ?? {})), name] as const);
+  const order = sizes.sort(([a], [b]) => a - b).map(([, name]) => name);
+  expect(order).toEqual(['coherent-reads', 'dontneed-nested-whole', 'cow-copy-against-wrprotect']);
+});
