@@ -857,7 +857,8 @@ export const LITMUS_HANDLER = 20; //  u32   place of the fault handler, or NOWHE
 export const LITMUS_RETRY = 24; //    u32   place of the access that faulted
 export const LITMUS_FAILED = 28; //   u32   invariants that were violated, a bit each
 export const LITMUS_OWNERS = 32; //   u32   ghost: address of a u64 for each frame of RAM, the mm that owns it; 0 without
-export const LITMUS_USER = 36; //     u32   1: a user CPU
+export const LITMUS_USER = 36; //     u32   1: a user CPU, of which others may ask something
+export const LITMUS_FAULTED = 40; //  u32   under threads: 1 once an access faulted
 export const LITMUS_REGISTERS = 64; // u64 × 32
 export const LITMUS_SCRATCH = 320; // what whole functions of the core need of a block of their caller's
 export const LITMUS_BYTES = 1344;
@@ -949,7 +950,7 @@ export const FAILED_DOUBLE_FREE = 31; // a frame was freed twice
 
 export const SEAT_ISLAND = 0; //        u32
 export const SEAT_BLOCK = 4; //         u32   LITMUS_*
-export const SEAT_LINES = 8; //         u32   address of a list, u32 each: how many, then lines of 64 bytes that go back to what they were
+export const SEAT_LINES = 8; //         u32   address of a list, u32 each: how many of three kinds, then the lines of 64 bytes that go back
 export const SEAT_SAVED = 12; //        u32   what they were, one after the other
 export const SEAT_BYTES = 16;
 

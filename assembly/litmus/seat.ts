@@ -14,6 +14,7 @@ import {
   COLUMN_STRIDE,
   COLUMN_VALUES,
   LITMUS_FAILED,
+  LITMUS_FAULTED,
   REPORT_FAILED,
   REPORT_VALUES,
   SEAT_BLOCK,
@@ -22,6 +23,9 @@ import {
   SEAT_SAVED,
 } from "../layout";
 import { Block } from "./block";
+
+/** The list of SEAT_LINES has the lines behind three counts: the CPU's own, those of several, and its own that only a fault writes. */
+const LINES: usize = 12;
 
 export abstract class Seat {
   /** The seats of CPU `c`: one for each instance, SEAT_BYTES from one to the next. */
@@ -65,40 +69,49 @@ export abstract class Seat {
 
   /** Keeps what the lines are now. */
   static save(seat: usize): void {
-    let list = <usize>load<u32>(seat, SEAT_LINES);
+    const list = <usize>load<u32>(seat, SEAT_LINES);
+    const count = load<u32>(list) + load<u32>(list, 4) + load<u32>(list, 8);
     let saved = <usize>load<u32>(seat, SEAT_SAVED);
-    for (let n = load<u32>(list) + load<u32>(list, 4); n > 0; --n, list += 4, saved += 64) {
-      memory.copy(saved, <usize>load<u32>(list, 8), 64);
+    for (let n: u32 = 0; n < count; ++n, saved += 64) {
+      memory.copy(saved, <usize>load<u32>(list + ((<usize>n) << 2), LINES), 64);
     }
   }
 
   /** Puts the lines back. */
   static restore(seat: usize): void {
-    let list = <usize>load<u32>(seat, SEAT_LINES);
+    const list = <usize>load<u32>(seat, SEAT_LINES);
+    const faulted = load<u32>(Seat.block(seat), LITMUS_FAULTED) != 0;
+    const own = list + LINES;
+    const shared = own + ((<usize>load<u32>(list)) << 2);
+    const rare = shared + ((<usize>load<u32>(list, 4)) << 2);
     let saved = <usize>load<u32>(seat, SEAT_SAVED);
-    const own = load<u32>(list);
-    const shared = load<u32>(list, 4);
-    list += 8;
-    for (let n = own; n > 0; --n, list += 4, saved += 64) {
-      const line = <usize>load<u32>(list);
-      v128.store(line, v128.load(saved));
-      v128.store(line, v128.load(saved, 16), 16);
-      v128.store(line, v128.load(saved, 32), 32);
-      v128.store(line, v128.load(saved, 48), 48);
-    }
-    for (let n = shared; n > 0; --n, list += 4, saved += 64) {
-      const line = <usize>load<u32>(list);
-      const a = v128.load(saved);
-      const b = v128.load(saved, 16);
-      const c = v128.load(saved, 32);
-      const d = v128.load(saved, 48);
-      const low = v128.or(v128.xor(a, v128.load(line)), v128.xor(b, v128.load(line, 16)));
-      const high = v128.or(v128.xor(c, v128.load(line, 32)), v128.xor(d, v128.load(line, 48)));
-      if (!v128.any_true(v128.or(low, high))) continue;
-      v128.store(line, a);
-      v128.store(line, b, 16);
-      v128.store(line, c, 32);
-      v128.store(line, d, 48);
-    }
+    for (let at = own; at < shared; at += 4, saved += 64) Seat.write(<usize>load<u32>(at), saved);
+    for (let at = shared; at < rare; at += 4, saved += 64) Seat.writeChanged(<usize>load<u32>(at), saved);
+    if (!faulted) return;
+    const end = rare + ((<usize>load<u32>(list, 8)) << 2);
+    for (let at = rare; at < end; at += 4, saved += 64) Seat.write(<usize>load<u32>(at), saved);
+  }
+
+  @inline
+  private static write(line: usize, saved: usize): void {
+    v128.store(line, v128.load(saved));
+    v128.store(line, v128.load(saved, 16), 16);
+    v128.store(line, v128.load(saved, 32), 32);
+    v128.store(line, v128.load(saved, 48), 48);
+  }
+
+  @inline
+  private static writeChanged(line: usize, saved: usize): void {
+    const a = v128.load(saved);
+    const b = v128.load(saved, 16);
+    const c = v128.load(saved, 32);
+    const d = v128.load(saved, 48);
+    const low = v128.or(v128.xor(a, v128.load(line)), v128.xor(b, v128.load(line, 16)));
+    const high = v128.or(v128.xor(c, v128.load(line, 32)), v128.xor(d, v128.load(line, 48)));
+    if (!v128.any_true(v128.or(low, high))) return;
+    v128.store(line, a);
+    v128.store(line, b, 16);
+    v128.store(line, c, 32);
+    v128.store(line, d, 48);
   }
 }

@@ -24,6 +24,7 @@ import {
   GHOST_LOCK,
   GHOST_SHARED,
   GHOST_STORED,
+  LITMUS_FAULTED,
   LITMUS_HANDLER,
   LITMUS_NOWHERE,
   LITMUS_OWNERS,
@@ -170,6 +171,7 @@ export abstract class User {
   }
 
   private static fault(p: usize, cpu: usize, va: u64, access: u32): void {
+    if (BUILD != BUILD_EXPLORE) store<u32>(p, 1, LITMUS_FAULTED);
     const handler = load<u32>(p, LITMUS_HANDLER);
     if (handler == LITMUS_NOWHERE) {
       Block.set(p, REG_RESULT, 1);

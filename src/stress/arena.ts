@@ -39,6 +39,7 @@ import {
   ISLAND_BYTES,
   LITMUS_BYTES,
   LITMUS_PC,
+  LITMUS_USER,
   META_BYTES,
   MODE_KERNEL,
   MOST_LITMUS_CPUS,
@@ -355,30 +356,34 @@ export class Arena implements LitmusHost {
     const count = programsOf(this.program).length;
     const seats = this.#allocate(SEAT_BYTES * count * instances.length);
     view.setUint32(this.address + ARENA_SEATS, seats, true);
-    // Until a thread comes to it, no CPU is in user mode (Litmus.begin).
-    for (const { cpus } of instances) for (const { cpu } of cpus) view.setUint32(cpu + CPU_MODE, MODE_KERNEL, true);
     const effects = effectsOf(this.program);
+    for (const { cpu, block } of instances.flatMap(({ cpus }) => cpus)) {
+      // Until a thread comes to it, no CPU is in user mode (Litmus.begin). Where nobody ever asks, all are in their modes from the start.
+      if (effects.flushes) view.setUint32(cpu + CPU_MODE, MODE_KERNEL, true);
+      else view.setUint32(block + LITMUS_USER, 0, true);
+    }
     const lines = instances.map((instance, n) =>
       linesOf(instance, { core, view, island: islands[n] as number, first: n * frames, frames }, effects),
     );
     view.setUint32(this.address + ARENA_JUDGE, judgeOf(lines[0] ?? [], this.program.cpus.length), true);
     for (let c = 0; c < count; c++) {
       const own = lines.map((each) => each[c] as (typeof each)[number]);
-      const total = own.reduce((sum, { own, shared }) => sum + own.length + shared.length, 0);
-      let list = this.#allocate(8 * instances.length + 4 * total);
+      const total = own.reduce((sum, { own, shared, faulted }) => sum + own.length + shared.length + faulted.length, 0);
+      let list = this.#allocate(12 * instances.length + 4 * total);
       let saved = this.#allocate(LINE * total);
       for (const [n, instance] of instances.entries()) {
         const seat = seats + (c * instances.length + n) * SEAT_BYTES;
-        const { own: mine, shared } = own[n] as (typeof own)[number];
+        const { own: mine, shared, faulted } = own[n] as (typeof own)[number];
         view.setUint32(seat + SEAT_ISLAND, islands[n] as number, true);
         view.setUint32(seat + SEAT_BLOCK, (instance.cpus[c] as InstanceCpu).block, true);
         view.setUint32(seat + SEAT_LINES, list, true);
         view.setUint32(seat + SEAT_SAVED, saved, true);
-        for (const word of [mine.length, shared.length, ...mine, ...shared]) {
+        const counts = [mine.length, shared.length, faulted.length];
+        for (const word of [...counts, ...mine, ...shared, ...faulted]) {
           view.setUint32(list, word, true);
           list += 4;
         }
-        saved += LINE * (mine.length + shared.length);
+        saved += LINE * (mine.length + shared.length + faulted.length);
         core.saveSeat(seat);
       }
     }

@@ -40,6 +40,7 @@ import {
   OP_CALL,
   OP_DOWNGRADE,
   OP_ENTER_LAZY,
+  OP_ENTER_USER,
   OP_FLUSH_MM,
   OP_FLUSH_RANGE,
   OP_FRAME_ALLOCATE,
@@ -47,6 +48,7 @@ import {
   OP_FRAME_OWN,
   OP_FRAME_PUT,
   OP_LEAVE_LAZY,
+  OP_LEAVE_USER,
   OP_LOAD_MM,
   OP_LOAD_MM_KEEP,
   OP_SPIN_LOCK,
@@ -64,10 +66,11 @@ import { type Instance, type InstanceCpu, LITMUS_TLB_WAYS, mostEntries } from '.
 
 export const LINE = 64;
 
-/** What one CPU puts back, addresses of lines: `own` nobody else touches. */
+/** What one CPU puts back, addresses of lines: `own` nobody else touches, nor `faulted`, which only a fault writes. */
 export interface SeatLines {
   readonly own: readonly number[];
   readonly shared: readonly number[];
+  readonly faulted: readonly number[];
 }
 
 /** Where an instance stands: the memory, its island, and its frames `first` to `first + frames - 1`. */
@@ -83,8 +86,8 @@ export interface Site {
 export function linesOf(instance: Instance, site: Site, effects: Effects): readonly SeatLines[] {
   const count = instance.program.cpus.length;
   const seats = instance.cpus.map((cpu) => ownLines(cpu, instance, site, effects));
-  const taken = new Set(seats.flatMap(({ own, shared }) => [...own, ...shared]));
-  const uses = usesOf(instance, site);
+  const taken = new Set(seats.flatMap(({ own, shared, faulted }) => [...own, ...shared, ...faulted]));
+  const uses = usesOf(instance, site, effects);
   for (const line of sharedLines(instance, site, effects, uses)) {
     if (taken.has(line)) continue;
     taken.add(line);
@@ -118,6 +121,10 @@ export interface Effects {
   readonly flushes: boolean;
   /** CPUs change their mm. */
   readonly loads: boolean;
+  /** CPUs enter and leave user mode in the middle of their programs. */
+  readonly modes: boolean;
+  /** A page may come to show another frame. */
+  readonly remaps: boolean;
 }
 
 export function effectsOf(program: LitmusProgram): Effects {
@@ -131,6 +138,8 @@ export function effectsOf(program: LitmusProgram): Effects {
     owners: calls || has(OP_FRAME_OWN),
     flushes: calls || has(OP_FLUSH_RANGE, OP_FLUSH_MM),
     loads: calls || has(OP_LOAD_MM, OP_LOAD_MM_KEEP, OP_ENTER_LAZY, OP_LEAVE_LAZY),
+    modes: calls || has(OP_ENTER_USER, OP_LEAVE_USER),
+    remaps: calls || all.some(storesToWord),
   };
 }
 
@@ -162,20 +171,23 @@ function ownLines(
   { block, cpu, tlb, program }: InstanceCpu,
   instance: Instance,
   { view }: Site,
-  { calls, frames, flushes, loads }: Effects,
-): { readonly own: number[]; readonly shared: number[] } {
+  { calls, frames, flushes, loads, modes }: Effects,
+): { readonly own: number[]; readonly shared: number[]; readonly faulted: number[] } {
   const own = new Lines();
   const shared = new Lines();
+  const faulted = new Lines();
   own.add(block, LITMUS_REGISTERS);
   if (calls) own.add(block, LITMUS_BYTES);
   const accesses = program.code.some(({ op }) => op >= OP_USER_LOAD && op <= OP_USER_FETCH);
-  const written = [...program.code.map(({ d = 0 }) => d), ...(accesses ? range(REG_FAULT_VA, REGISTERS) : [])];
-  for (const register of written) own.add(block + LITMUS_REGISTERS + 8 * register, 8);
-  own.add(cpu + CPU_MODE, CPU_PENDING + 8 - CPU_MODE);
-  if (instance.program.world.mms.length === 0) return { own: own.list, shared: [] };
+  for (const { d = 0 } of program.code) own.add(block + LITMUS_REGISTERS + 8 * d, 8);
+  for (const register of accesses ? range(REG_FAULT_VA, REGISTERS) : []) {
+    faulted.add(block + LITMUS_REGISTERS + 8 * register, 8);
+  }
+  (flushes || loads || modes ? own : faulted).add(cpu + CPU_MODE, CPU_PENDING + 8 - CPU_MODE);
+  if (instance.program.world.mms.length === 0) return { own: own.list, shared: [], faulted: faulted.list };
   if (flushes || loads) own.add(cpu, CPU_MODE);
   if (flushes) shared.add(cpu + CPU_REQUESTS, REQUEST_BYTES * instance.cpus.length);
-  if (accesses || calls) own.add(cpu + CPU_FAULT_VA, CPU_FAULTS - CPU_FAULT_VA);
+  if (accesses || calls) (calls ? own : faulted).add(cpu + CPU_FAULT_VA, CPU_FAULTS - CPU_FAULT_VA);
   if (frames) own.add(cpu + CPU_STRAYS, 4);
   if (loads) own.add(cpu + CPU_SLOT, CPU_BYTES - CPU_SLOT);
   if (tlb !== 0) {
@@ -187,7 +199,8 @@ function ownLines(
     const ways = divided ? LITMUS_TLB_WAYS : Math.min(LITMUS_TLB_WAYS, mostEntries(instance.program));
     own.add(entries, ways * ENTRY_BYTES);
   }
-  return { own: own.list, shared: shared.list };
+  const always = own.list;
+  return { own: always, shared: shared.list, faulted: faulted.list.filter((line) => !always.includes(line)) };
 }
 
 // ---- what all may use
@@ -233,7 +246,7 @@ function sharedLines(
 }
 
 /** Of each line to which an instruction stores that names it: how much each CPU, `afterwards` last, uses it. */
-function usesOf(instance: Instance, { core }: Site): ReadonlyMap<number, readonly number[]> {
+function usesOf(instance: Instance, { core }: Site, { remaps }: Effects): ReadonlyMap<number, readonly number[]> {
   const uses = new Map<number, number[]>();
   const { symbols, world } = instance.program;
   const programs = programsOf(instance.program);
@@ -262,8 +275,7 @@ function usesOf(instance: Instance, { core }: Site): ReadonlyMap<number, readonl
       const pfn = entry?.kind === 'mapped' ? instance.frames.get(entry.frame) : undefined;
       if (pfn !== undefined) use(core.frameAddress(pfn) >>> 0, EXPLORED_BYTES, cpu, much);
     }
-    // A page may come to show another frame.
-    for (const pfn of code.some(storesToPage) ? instance.frames.values() : []) {
+    for (const pfn of remaps && code.some(storesToPage) ? instance.frames.values() : []) {
       use(core.frameAddress(pfn) >>> 0, EXPLORED_BYTES, cpu, 1);
     }
   }
