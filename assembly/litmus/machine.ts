@@ -88,7 +88,9 @@ export abstract class Litmus {
     let at = Block.instruction(p);
     if (!Code.computes(at)) return at;
     do {
-      Litmus.evaluate(p, at, Code.op(at));
+      if (Code.op(at) == <u32>OP_SET) Block.set(p, Code.d(at), Code.immediate(at));
+      else if (Code.op(at) == <u32>OP_SYMBOL) Block.set(p, Code.d(at), Block.symbol(p, Code.c(at)));
+      else Litmus.evaluate(p, at, Code.op(at));
       at += INSTRUCTION_BYTES;
     } while (Code.computes(at));
     Block.arrive(p, at);
@@ -181,12 +183,6 @@ export abstract class Litmus {
     const b = Block.get(p, Code.b(at));
     let value: u64 = 0;
     switch (op) {
-      case OP_SET:
-        value = Code.immediate(at);
-        break;
-      case OP_SYMBOL:
-        value = Block.symbol(p, Code.c(at));
-        break;
       case OP_MOVE:
         value = a;
         break;

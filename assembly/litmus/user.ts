@@ -14,7 +14,6 @@ import {
   BUFFERED_WORD,
   BUILD_EXPLORE,
   CPU_STRAYS,
-  FORMAT_X86_64_LA57,
   FRAME_DATA,
   FRAME_FOLIO,
   GHOST_GUARD,
@@ -34,10 +33,8 @@ import {
 import { Shared } from "../atomic";
 import { Cpu } from "../cpu";
 import { Frames } from "../frame";
-import { Mm } from "../mm/mm";
 import { Point } from "../point";
-import { X86_64, X86_64_LA57 } from "../pte/x86_64";
-import { Space } from "../space";
+import { X86_64 } from "../pte/x86_64";
 import { StoreBuffer } from "../storebuffer";
 import { Block, Code } from "./block";
 import {
@@ -72,8 +69,7 @@ export abstract class User {
   static run(p: usize, at: usize, op: u32): void {
     const cpu = Block.cpu(p);
     if (op <= <u32>OP_USER_FETCH) {
-      if (Space.format(Mm.space(Cpu.mm(cpu))) == FORMAT_X86_64_LA57) User.access<X86_64_LA57>(p, cpu, at, op);
-      else User.access<X86_64>(p, cpu, at, op);
+      User.access(p, cpu, at, op);
       return;
     }
     const va = Block.get(p, Code.a(at));
@@ -90,11 +86,12 @@ export abstract class User {
     Block.next(p);
   }
 
-  private static access<F>(p: usize, cpu: usize, at: usize, op: u32): void {
+  /** Spaces of programs have four levels (src/litmus/world.ts). */
+  private static access(p: usize, cpu: usize, at: usize, op: u32): void {
     const va = Block.get(p, Code.a(at));
     const access = User.accessOf(op);
     if (op == OP_USER_EXCHANGE) StoreBuffer.drain(cpu);
-    const word = Cpu.translate<F>(cpu, va, access);
+    const word = Cpu.translate<X86_64>(cpu, va, access);
     User.lookForStrays(p, cpu);
     if (word == 0) {
       User.fault(p, cpu, va, access);
