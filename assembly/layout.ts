@@ -922,9 +922,9 @@ export const ARENA_ROUNDS = 320; //     u32   rounds that were completed
 export const ARENA_RARE = 384; //       u32   rare outcomes of the round
 export const ARENA_NEWS = 388; //       u32   counts outcomes that a racer had not met before
 export const ARENA_SCORES = 448; //     u32 × MOST_ARMS  rare outcomes that each way brought lately, times 256
-export const ARENA_RACERS = 576;
+export const ARENA_RACERS = 704;
 
-export const MOST_ARMS = 32;
+export const MOST_ARMS = 64;
 
 export const MOST_RACERS = 8;
 export const MOST_LITMUS_CPUS = 16;
@@ -938,7 +938,7 @@ export const RACER_FIRST_AGENT = 64; // u32 × MOST_LITMUS_CPUS  its agents
 export const RACER_BLOCKS = 128; //     u32 × MOST_LITMUS_CPUS  the blocks that it runs in this round
 export const RACER_CROWD = 192; //      u32 × MOST_LITMUS_CPUS  and their CPUs
 export const RACER_BYTES = 256;
-export const ARENA_BYTES = 2624; //     ARENA_RACERS + MOST_RACERS * RACER_BYTES
+export const ARENA_BYTES = 2752; //     ARENA_RACERS + MOST_RACERS * RACER_BYTES
 
 export const OUTCOME_ROWS = 4096; //    of the table of a racer; a power of two
 export const OUTCOME_HASH = 0; //       u64   0: the row is free

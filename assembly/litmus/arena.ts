@@ -23,8 +23,8 @@
 //
 // How close agents come to each other decides what is seen (Alglave, Maranget, Sarkar, Sewell, "Litmus: Running Tests Against Hardware",
 // TACAS 2011: synchronisation, strides, random delays), so a round takes one of several ways, the arms of a bandit: whether they wait for
-// each other before each instance, how long each then dawdles at most, and in the chaos build how strong its delays are, up to naps. Half of the
-// rounds take any; the others prefer those that brought rare outcomes lately.
+// each other before every instance, or every second, fourth or eighth, how long each then dawdles at most, and in the chaos build how strong its
+// delays are, up to naps. Half of the rounds take any; the others prefer those that brought rare outcomes lately.
 
 import {
   ARENA_ARM,
@@ -178,32 +178,38 @@ export abstract class Arena {
     const cpus = load<u32>(arena, ARENA_CPUS);
     const seed = load<u32>(arena, ARENA_SEED);
     const arm = load<u32>(arena, ARENA_ARM);
-    Arena.strengthen((arm >> 3) & 3);
+    Arena.strengthen((arm >> 4) & 3);
     const parts = load<u32>(arena, ARENA_PARTS);
     const partSize = size / parts;
+    const partBits = ctz(parts);
+    const shifted = shift % racing;
     // The size is a power of two, so an odd stride meets each instance once.
     const stride = (seed >> 16) | 1;
-    const dawdle = Arena.longest((arm >> 1) & 3);
-    const keepsUp = (arm & 1) != 0;
+    const between = ((<u32>1) << (arm & 3)) - 1;
+    const dawdle = Arena.longest((arm >> 2) & 3);
     const at = load<u32>(racer, RACER_AT);
     for (let k: u32 = 0, i = seed; k < size; ++k, i += stride) {
       // An odd stride: each comes from another part than the one before.
       const part = i & (parts - 1);
-      const instance = part * partSize + (i & (size - 1)) / parts;
-      const cpu = (shift + part) % racing;
+      const instance = part * partSize + ((i & (size - 1)) >> partBits);
+      let cpu = shifted + part;
+      while (cpu >= racing) cpu -= racing;
       const seat = Seat.at(arena, cpu, instance);
       store<u32>(racer, instance, RACER_INSTANCE);
       Island.enter(load<u32>(seat, SEAT_ISLAND));
-      if (keepsUp) Arena.keepUp(arena, n, racing, at + k);
+      const block = Seat.block(seat);
+      if ((k & between) == 0) Arena.keepUp(arena, n, racing, at + k);
       if (dawdle != 0) Arena.linger(dawdle);
       if (cpu + racing >= cpus) {
-        const block = Seat.block(seat);
         Litmus.begin(block);
         Litmus.run(block);
+        // Nobody waits for it but for a while, and nothing depends on it.
+        store<u32>(racer, at + k + 1, RACER_AT);
         Seat.report(Seat.column(arena, cpu), seat, instance, round);
-      } else Arena.runCrowd(arena, racer, instance, cpu, round);
-      // Nobody waits for it but for a while, and nothing depends on it.
-      store<u32>(racer, at + k + 1, RACER_AT);
+      } else {
+        Arena.runCrowd(arena, racer, instance, cpu, round);
+        store<u32>(racer, at + k + 1, RACER_AT);
+      }
     }
   }
 
