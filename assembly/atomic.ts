@@ -35,12 +35,8 @@ import { Point } from "./point";
 const FEWEST_SPINS: u32 = 20_000;
 const MOST_SPINS: u32 = 1_000_000;
 
-/**
- * Two threads that an operating system has put on one processor wake each other there and stay, each asleep while the other runs: once in so many
- * sleeps one goes on for some milliseconds instead, so that both are seen to want to run, and one is moved.
- */
-const STUBBORN: u32 = 256;
-const STUBBORN_SPINS: u32 = 10_000_000;
+/** Loads before a thread sleeps that others need to get on, for there are more than processors: about what an answer to a flush takes. */
+const SHARING_SPINS: u32 = 500;
 
 /** Longest sleep: then a thread looks at its word again. */
 const NAP_NS: i64 = 5000000;
@@ -48,9 +44,11 @@ const NAP_NS: i64 = 5000000;
 /** May the thread of this instance sleep? The main thread of a page may not. */
 let sleeps: bool = false;
 
-/** How often this instance halves MOST_SPINS before it sleeps, and how often it slept altogether. */
+/** Are there more threads than processors? */
+let sharing: bool = false;
+
+/** How often this instance halves MOST_SPINS before it sleeps. */
 let tired: u32 = 0;
-let slept: u32 = 0;
 
 /** How often this instance slept since somebody asked. */
 let naps: u32 = 0;
@@ -173,15 +171,13 @@ export abstract class Shared {
       return atomic.load<T>(p);
     }
     Point.at(p, POINT_CHANGE);
-    const stubborn = slept % STUBBORN == STUBBORN - 1;
-    const most = stubborn ? STUBBORN_SPINS : max<u32>(MOST_SPINS >> tired, FEWEST_SPINS);
+    const most = sharing ? SHARING_SPINS : max<u32>(MOST_SPINS >> tired, FEWEST_SPINS);
     for (let n: u32 = 0; n < most; ++n) {
       const value = atomic.load<T>(p);
       if (value == seen) continue;
       if (n >= most / 2 && tired > 0) --tired;
       return value;
     }
-    ++slept;
     if (MOST_SPINS >> tired > FEWEST_SPINS) ++tired;
     return Shared.sleep<T>(p, seen);
   }
@@ -201,6 +197,16 @@ export abstract class Shared {
   /** Says whether the thread of this instance may sleep. */
   static maySleep(may: bool): void {
     sleeps = may;
+  }
+
+  /** Says whether there are more threads than processors. */
+  static share(are: bool): void {
+    sharing = are;
+  }
+
+  @inline
+  static shares(): bool {
+    return sharing;
   }
 
   /** How often this instance went to sleep since this was called last. */

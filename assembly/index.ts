@@ -133,6 +133,11 @@ export function tuneChaos(seed: u32, oneIn: u32, longest: u32): void {
   if (BUILD == 1) Point.tune(seed, oneIn, longest);
 }
 
+/** Says whether there are more threads than processors: then who waits sleeps at once. */
+export function shareProcessors(are: bool): void {
+  Shared.share(are);
+}
+
 /** Seeds what the environment does (Point.choose): unasked evictions and fills. 0: it does nothing. */
 export function seedChoices(seed: u32): void {
   Random.seed(seed);

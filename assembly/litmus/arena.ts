@@ -68,8 +68,6 @@ import { Litmus } from "./machine";
 import { Seat } from "./seat";
 import { User } from "./user";
 
-/** How long an agent waits for the others before an instance, in loads: one of them may wait for a lock of the instance before. */
-const PATIENCE: u32 = 1000;
 /** Of so many rounds one begins with user CPUs in user mode: at most and at least. */
 const OFTEN: u32 = 4;
 const SELDOM: u32 = 128;
@@ -203,12 +201,11 @@ export abstract class Arena {
       if (cpu + racing >= cpus) {
         Litmus.begin(block);
         Litmus.run(block);
-        // Nobody waits for it but for a while, and nothing depends on it.
-        store<u32>(racer, at + k + 1, RACER_AT);
+        Arena.advance(racer, at + k + 1);
         Seat.report(Seat.column(arena, cpu), seat, instance, round);
       } else {
         Arena.runCrowd(arena, racer, instance, cpu, round);
-        store<u32>(racer, at + k + 1, RACER_AT);
+        Arena.advance(racer, at + k + 1);
       }
     }
   }
@@ -247,13 +244,21 @@ export abstract class Arena {
     }
   }
 
-  /** Waits for the others to come as far, for a while. All have come through equally many when a round begins. */
+  /** Waits for the others to come as far. All have come through equally many when a round begins. */
   private static keepUp(arena: usize, self: u32, racing: u32, at: u32): void {
     for (let n: u32 = 0; n < racing; ++n) {
       if (n == self) continue;
       const other = Arena.racer(arena, n);
-      for (let left = PATIENCE; left > 0 && <i32>(atomic.load<u32>(other, RACER_AT) - at) < 0; --left) {}
+      let their = atomic.load<u32>(other, RACER_AT);
+      while (<i32>(their - at) < 0) their = Shared.awaitChange<u32>(other + RACER_AT, their);
     }
+  }
+
+  /** Says that a racer has come through `at` instances. A plain store: it may be late for somebody who falls asleep, and who sleeps looks again. */
+  @inline
+  private static advance(racer: usize, at: u32): void {
+    store<u32>(racer, at, RACER_AT);
+    Shared.wake(racer + RACER_AT);
   }
 
   /** Chaos: how its points delay. */

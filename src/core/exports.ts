@@ -22,6 +22,7 @@ export interface CoreExports {
   detach(agent: number): number;
   breakLocks(agent: number): number;
   tuneChaos(seed: number, oneIn: number, longest: number): void;
+  shareProcessors(are: number): void;
   seedChoices(seed: number): void;
   choose(n: number): number;
 

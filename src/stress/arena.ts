@@ -207,9 +207,9 @@ export class Arena implements LitmusHost {
     return sum;
   }
 
-  /** Where the CPUs of the instance stand that the racers are in: of use when nobody gets on. */
+  /** Where the CPUs of the instance stand that the last of the racers is in: of use when nobody gets on. */
   standing(): { readonly instance: Instance; readonly cpus: readonly Standing[] } {
-    const n = this.#u32(this.#racer(0, RACER_INSTANCE));
+    const n = this.#lastInstance();
     const instance = this.instances[n] as Instance;
     const cpus = this.program.cpus.map((_, cpu): Standing => {
       const { reports, stride } = this.#columns[cpu] as Column;
@@ -222,7 +222,7 @@ export class Arena implements LitmusHost {
     return { instance, cpus };
   }
 
-  /** Which CPU agent `agent` ran in the round that is under way; undefined if none. */
+  /** Which CPU agent `agent` runs in the instance of `standing`; undefined if none. */
   cpuOfAgent(agent: number): number | undefined {
     for (let n = 0; n < this.racing; n++) {
       const agents = this.view.getUint32(this.#racer(n, RACER_AGENTS), true);
@@ -247,9 +247,17 @@ export class Arena implements LitmusHost {
     return Math.min(this.instances.length, 2 ** Math.ceil(Math.log2(this.racing)));
   }
 
-  /** The `a`th CPU that racer `n` runs in its instance, as assembly/litmus/arena.ts deals them. */
+  /** The instance of the racer that has come through fewest: others may be ahead of it. */
+  #lastInstance(): number {
+    const at = (n: number) => this.#u32(this.#racer(n, RACER_AT));
+    let last = 0;
+    for (let n = 1; n < this.racing; n++) if (((at(n) - at(last)) | 0) < 0) last = n;
+    return this.#u32(this.#racer(last, RACER_INSTANCE));
+  }
+
+  /** The `a`th CPU that racer `n` runs in that instance, as assembly/litmus/arena.ts deals them. */
   #runs(n: number, a: number): number {
-    const part = Math.floor((this.#u32(this.#racer(n, RACER_INSTANCE)) * this.#parts) / this.instances.length);
+    const part = Math.floor((this.#lastInstance() * this.#parts) / this.instances.length);
     return ((n + this.#u32(this.address + ARENA_TURN) + part) % this.racing) + a * this.racing;
   }
 

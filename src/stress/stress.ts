@@ -27,6 +27,8 @@ export interface StressOptions {
   readonly spawn: () => RacerThread;
   /** Threads; a scenario uses at most as many as it has CPUs. Default 2. */
   readonly workers?: number;
+  /** Processors that threads may run on. Where there are more threads, one that waits sleeps at once. Default: what the host says, if it does. */
+  readonly processors?: number;
   /** Milliseconds of racing. Default 1000. */
   readonly budgetMs?: number;
   /** Of orders, delays and choices. Default 1. */
@@ -113,7 +115,8 @@ export async function stress(program: LitmusProgram, options: StressOptions): Pr
         'Cross-Origin-Embedder-Policy: require-corp',
     );
   }
-  const { build = 'release', seed = 1, workers = 2, instances = 128 } = options;
+  const { build = 'release', seed = 1, instances = 128 } = options;
+  const workers = workersOf(options);
   checkCount('workers', workers, 1, 64);
   checkCount('instances', instances, 1, 2 ** 16);
   if ((instances & (instances - 1)) !== 0) throw new RangeError(`"instances" must be a power of two, got ${instances}`);
@@ -174,8 +177,8 @@ class Race {
 
   /** Races with one set of threads until the budget is used up or one of them fails. */
   async #heat(heat: number, budgetMs: number): Promise<void> {
-    const { workers = 2, instances = 128, blind = false } = this.#options;
-    const arena = new Arena(this.#program, this.#module, instances, workers, blind);
+    const { instances = 128, blind = false } = this.#options;
+    const arena = new Arena(this.#program, this.#module, instances, workersOf(this.#options), blind);
     this.#workers = arena.racing;
     this.#crowd = arena.crowd;
     const crew = new Crew(arena, this.#module, heat, this.#options);
@@ -306,7 +309,8 @@ class Crew {
   /** Why one of them can go on no more. */
   failure: string | undefined;
 
-  constructor(arena: Arena, module: object, heat: number, { spawn, seed = 1, build }: StressOptions) {
+  constructor(arena: Arena, module: object, heat: number, options: StressOptions) {
+    const { spawn, seed = 1, build, processors = processorsOfHost() } = options;
     this.#waiting = arena.racing;
     this.#racing = arena.racing;
     for (let racer = 0; racer < arena.racing; racer++) {
@@ -335,6 +339,7 @@ class Crew {
         racer,
         crowd: arena.crowd,
         seed: mixed(seed, heat, racer),
+        sharing: arena.racing > processors,
         delays: build === 'chaos' ? { oneIn: 4, longest: 256 } : undefined,
       });
     }
@@ -379,6 +384,21 @@ class Crew {
     await Promise.all(this.#threads.map((thread) => thread.end()));
     await Promise.all(this.#ends);
   }
+}
+
+function workersOf({ workers = 2 }: StressOptions): number {
+  return workers;
+}
+
+/** Without end if the host does not say. */
+function processorsOfHost(): number {
+  const { navigator, process } = globalThis as {
+    readonly navigator?: { readonly hardwareConcurrency?: number };
+    readonly process?: { getBuiltinModule?(name: 'node:os'): { availableParallelism(): number } };
+  };
+  // Node 20 has no navigator.
+  const processors = process?.getBuiltinModule?.('node:os').availableParallelism() ?? navigator?.hardwareConcurrency;
+  return processors ?? Number.POSITIVE_INFINITY;
 }
 
 /** A seed of 32 bits for each racer of each heat (the finaliser of MurmurHash3). */

@@ -15,6 +15,8 @@ export interface ToRacer {
   /** CPUs that it runs at a time, at most. */
   readonly crowd: number;
   readonly seed: number;
+  /** There are more threads than processors. */
+  readonly sharing: boolean;
   /** Of the chaos build: delays once in 2^oneIn points, for up to `longest` loads. */
   readonly delays: { readonly oneIn: number; readonly longest: number } | undefined;
 }
@@ -30,7 +32,7 @@ export function race(message: ToRacer, post: (answer: FromRacer) => void): void 
 }
 
 function raced(message: ToRacer, begin: () => void): FromRacer {
-  const { module, memory, arena, racer, crowd, seed, delays } = message;
+  const { module, memory, arena, racer, crowd, seed, sharing, delays } = message;
   try {
     const core = instantiateCore(module, memory);
     const view = new DataView(memory.buffer);
@@ -40,6 +42,7 @@ function raced(message: ToRacer, begin: () => void): FromRacer {
     for (const [n, agent] of agents.entries()) view.setUint32(at + RACER_FIRST_AGENT + 4 * n, agent, true);
     view.setUint32(at + RACER_AGENTS, crowd, true);
     core.become(agents[0] as number);
+    core.shareProcessors(sharing ? 1 : 0);
     // Seed 0 would be none.
     core.seedChoices(seed | 1);
     if (delays !== undefined) core.tuneChaos(seed | 1, delays.oneIn, delays.longest);

@@ -43,7 +43,17 @@ async function run(arena: Arena, module: object): Promise<void> {
       }),
     );
     const { memory, address, crowd } = arena;
-    thread.post({ task: 'race', module, memory, arena: address, racer, crowd, seed: 5 + racer, delays: undefined });
+    thread.post({
+      task: 'race',
+      module,
+      memory,
+      arena: address,
+      racer,
+      crowd,
+      seed: 5 + racer,
+      sharing: false,
+      delays: undefined,
+    });
     return answer;
   });
   await expect.poll(() => arena.rounds, { timeout: 20_000 }).toBeGreaterThan(200);

@@ -2,8 +2,8 @@
 
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { explore } from '../../src/explore/index.ts';
-import { compile, parseScenario, variantsOf } from '../../src/litmus/index.ts';
-import type { LitmusProgram } from '../../src/litmus/program.ts';
+import { compile, parseScenario, type Scenario, variantsOf } from '../../src/litmus/index.ts';
+import type { Instruction, LitmusProgram } from '../../src/litmus/program.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
 import { agreementOf, type StressOptions, type StressResult, stress } from '../../src/stress/index.ts';
 import { I, makeCpu, makeProgram, ops } from '../support/litmus.ts';
@@ -19,12 +19,17 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
+async function entry(name: string): Promise<Scenario> {
+  const found = (await catalogue()).find((each) => each.name === name);
+  if (found === undefined) throw new Error(`no scenario ${name}`);
+  return found.scenario;
+}
+
 async function program(name: string, id: string): Promise<LitmusProgram> {
-  const entry = (await catalogue()).find((each) => each.name === name);
-  if (entry === undefined) throw new Error(`no scenario ${name}`);
-  const variant = variantsOf(entry.scenario).find((each) => each.id === id);
+  const scenario = await entry(name);
+  const variant = variantsOf(scenario).find((each) => each.id === id);
   if (variant === undefined) throw new Error(`${name} has no variant ${id}`);
-  return compile(entry.scenario, variant.variant);
+  return compile(scenario, variant.variant);
 }
 
 /** P0 takes a, waits until P1 has b, and wants b; and the other way round: they always starve. */
@@ -164,6 +169,15 @@ describe('threads', () => {
     expect(states(result)).not.toContain('P2:r0=1 P2:r1=0 P3:r2=1 P3:r3=0');
   });
 
+  test.each([1, 2, 3])(
+    'two threads that share a processor, or are told so, get on with %i workers',
+    async (workers) => {
+      const result = await race(await program('message-passing', 'MP-sc'), { processors: 1, workers });
+      expect(result).toMatchObject({ hangs: [], deaths: [], overflow: 0, cut: false });
+      expect(result.executions).toBeGreaterThan(1000);
+    },
+  );
+
   test('a hang is an outcome, and says who waits for whom', async () => {
     const result = await race(embrace(), { hangMs: 300, budgetMs: 5000 });
     expect(result.outcomes).toMatchObject([{ text: 'hang', violated: ['DEADLOCK'], grade: 'forbidden', hang: true }]);
@@ -176,11 +190,14 @@ describe('threads', () => {
     expect(result.hangs[0]).toMatch(/P0 waits at .*, which P1 holds; P1 waits at .*, which P0 holds/);
   });
 
-  test('a program that never ends is a hang', async () => {
-    const endless = makeProgram({ cpus: [makeCpu('P0', [I(ops.OP_JUMP, { c: 0 })]), makeCpu('P1', [])] });
+  // The other goes on to instances to which the one that hangs does not come.
+  test.each([0, 1])('a program that never ends, P%i, is a hang, and where it stands is told', async (cpu) => {
+    const codes = [[], []] as Instruction[][];
+    codes[cpu] = [I(ops.OP_PAUSE), I(ops.OP_JUMP, { c: 1 })];
+    const endless = makeProgram({ cpus: codes.map((code, n) => makeCpu(`P${n}`, code)) });
     const result = await race(endless, { hangMs: 200, budgetMs: 300 });
     expect(result.outcomes.map(({ text }) => text)).toContain('hang');
-    expect(result.hangs[0]).toMatch(/^P0 stands at/);
+    expect(result.hangs[0]).toBe(`P${cpu} stands at instruction 1`);
   });
 
   test('one that throws is told, and the race goes on with new ones', async () => {
