@@ -959,7 +959,8 @@ export const COLUMN_STRIDE = 4; //      u32   from one to the next
 export const COLUMN_VALUES = 8; //      u32   how many registers a report holds
 export const COLUMN_REGISTERS = 12; //  u8 × COLUMN_MOST  which
 export const COLUMN_MOST = 32;
-export const COLUMN_BYTES = 44;
+export const COLUMN_POINTS = 44; //     u32   chaos: scheduling points that the program met last
+export const COLUMN_BYTES = 48;
 
 export const REPORT_FAILED = 0; //      u32   invariants that the program violated, a bit each
 export const REPORT_ROUND = 4; //       u32   the round in which it came to its end, plus one

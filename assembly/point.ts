@@ -17,8 +17,11 @@ declare function choose(n: u32): u32;
 let rarity: u32 = 4;
 let spins: u32 = 256;
 
-/** Chaos: does it sleep instead? It asks for 5 µs and gets what timers of the host make of it, some 60 on Linux. */
-let drowsy: bool = false;
+/** Chaos: does a thread sleep instead, once at the point of this number? Points are counted from the last `plan`. */
+let planned: bool = false;
+let sleepAt: u32 = 0;
+let met: u32 = 0;
+/** It asks for 5 µs and gets what timers of the host make of it, some 60 on Linux. */
 const NAP_NS: i64 = 5000;
 
 /** Nothing suspends while it is set, so it is no state of a CPU. */
@@ -88,28 +91,40 @@ export abstract class Point {
     if (BUILD != BUILD_CHAOS) return;
     rarity = oneIn;
     spins = longest;
-    drowsy = false;
+    planned = false;
   }
 
   /**
-   * Chaos: from here on a point sleeps once in 2^`oneIn` times, for as long as others take for several whole functions; where there are more threads
-   * than processors, one that had none runs meanwhile. Not for the main thread of a page.
+   * Chaos: from here on the thread sleeps once, at the `at`th point that it meets (0: at none), for as long as others take for several whole
+   * functions; where there are more threads than processors, one that had none runs meanwhile. Not for the main thread of a page.
    */
   @inline
-  static doze(oneIn: u32): void {
+  static plan(at: u32): void {
     if (BUILD != BUILD_CHAOS) return;
-    rarity = oneIn;
-    drowsy = true;
+    planned = true;
+    sleepAt = at;
+    met = 0;
+  }
+
+  /** Chaos: points that this instance met since `plan`. */
+  @inline
+  static met(): u32 {
+    return met;
+  }
+
+  /** Chaos: sleeps for as long as at a point. */
+  static sleep(): void {
+    if (BUILD == BUILD_CHAOS) Nap.take(CONTROL, atomic.load<u32>(CONTROL), false, NAP_NS);
   }
 
   private static delay(): void {
+    if (planned) {
+      if (++met == sleepAt) Point.sleep();
+      return;
+    }
     if (!Random.seeded()) return;
     const x = Random.next();
     if ((x & ((1 << rarity) - 1)) != 0) return;
-    if (drowsy) {
-      Nap.take(CONTROL, atomic.load<u32>(CONTROL), false, NAP_NS);
-      return;
-    }
     // Atomic loads of a word that nobody writes: a delay that the optimiser cannot remove.
     for (let n = (x >> 16) % (spins + 1); n > 0; --n) atomic.load<u32>(CONTROL);
   }

@@ -24,7 +24,9 @@
 // How close agents come to each other decides what is seen (Alglave, Maranget, Sarkar, Sewell, "Litmus: Running Tests Against Hardware",
 // TACAS 2011: synchronisation, strides, random delays), so a round takes one of several ways, the arms of a bandit: whether they wait for
 // each other before every instance, or every second, fourth or eighth, how long each then dawdles at most, and in the chaos build how strong its
-// delays are, up to naps. Half of the rounds take any; the others prefer those that brought rare outcomes lately.
+// delays are, or whether threads sleep instead: once in a program, at a point that is chosen among all that it meets, as the change points of a
+// randomised scheduler are (Burckhardt, Kothari, Musuvathi, Nagarakatte, "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs",
+// ASPLOS 2010). Half of the rounds take any way; the others prefer those that brought rare outcomes lately.
 
 import {
   ARENA_ARM,
@@ -47,6 +49,7 @@ import {
   ARENA_TURN,
   BUILD_CHAOS,
   BUILD_EXPLORE,
+  COLUMN_POINTS,
   CONTROL,
   MOST_ARMS,
   RACER_AT,
@@ -71,8 +74,9 @@ import { User } from "./user";
 /** Of so many rounds one begins with user CPUs in user mode: at most and at least. */
 const OFTEN: u32 = 4;
 const SELDOM: u32 = 128;
-/** Chaos: of 2^DOZE points one sleeps, in rounds of the strongest delays. */
-const DOZE: u32 = 9;
+/** Chaos: where a thread may sleep, it does in one of so many executions, or where threads share processors. */
+const SLEEPY: u32 = 16;
+const SLEEPY_SHARING: u32 = 2;
 /** Rounds after which the agents change CPUs in an instance. */
 const TURN: u32 = 64;
 
@@ -176,7 +180,9 @@ export abstract class Arena {
     const cpus = load<u32>(arena, ARENA_CPUS);
     const seed = load<u32>(arena, ARENA_SEED);
     const arm = load<u32>(arena, ARENA_ARM);
-    Arena.strengthen((arm >> 4) & 3);
+    const level = (arm >> 4) & 3;
+    const sleepy = level == 3 || (level != 0 && Shared.shares());
+    Arena.strengthen(level);
     const parts = load<u32>(arena, ARENA_PARTS);
     const partSize = size / parts;
     const partBits = ctz(parts);
@@ -196,18 +202,22 @@ export abstract class Arena {
       store<u32>(racer, instance, RACER_INSTANCE);
       Island.enter(load<u32>(seat, SEAT_ISLAND));
       const block = Seat.block(seat);
+      const column = Seat.column(arena, cpu);
       if ((k & between) == 0) Arena.keepUp(arena, n, racing, at + k);
       if (dawdle != 0) Arena.linger(dawdle);
+      if (BUILD == BUILD_CHAOS && sleepy) Arena.planSleep(column);
       if (cpu + racing >= cpus) {
         Litmus.begin(block);
         Litmus.run(block);
         Arena.advance(racer, at + k + 1);
-        Seat.report(Seat.column(arena, cpu), seat, instance, round);
+        Seat.report(column, seat, instance, round);
       } else {
         Arena.runCrowd(arena, racer, instance, cpu, round);
         Arena.advance(racer, at + k + 1);
       }
+      if (BUILD == BUILD_CHAOS && sleepy) store<u32>(column, Point.met(), COLUMN_POINTS);
     }
+    if (sleepy) Point.plan(0);
   }
 
   private static runCrowd(arena: usize, racer: usize, instance: u32, firstCpu: u32, round: u32): void {
@@ -264,13 +274,20 @@ export abstract class Arena {
   /** Chaos: how its points delay. */
   @inline
   private static strengthen(level: u32): void {
-    if (level == 3) Point.doze(DOZE);
-    else Point.strengthen(5 - level, (<u32>128) << (level * 2));
+    Point.strengthen(5 - level, (<u32>128) << (level * 2));
   }
 
   @inline
   private static longest(level: u32): u32 {
     return level == 0 ? 0 : (<u32>4) << (level << 1);
+  }
+
+  /** Chaos: whether and where it sleeps in the program that begins, which has as many points as it had last: before it, or at any of them alike. */
+  private static planSleep(column: usize): void {
+    const often = Shared.shares() ? SLEEPY_SHARING : SLEEPY;
+    Point.plan(0);
+    if (Random.below(often) == 0) Point.sleep();
+    if (Random.below(often) == 0) Point.plan(Random.below(load<u32>(column, COLUMN_POINTS)) + 1);
   }
 
   /** For less than `longest` loads, and mostly for much less: what is near is to be met in all ways, and time is for executions. */
