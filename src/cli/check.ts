@@ -15,8 +15,9 @@ import { variantText } from '../report/verdicts.ts';
 import { type Witness, witnessJson, witnessText } from '../report/witness.ts';
 import { plural } from '../report/words.ts';
 import type { StressResult } from '../stress/index.ts';
+import { MOST_THREADS } from '../stress/index.ts';
 import { durationArgument, numberArgument } from './arguments.ts';
-import { Checker, type Variation } from './checker.ts';
+import { Checker, type Variation, WORKERS_TEXT } from './checker.ts';
 import { outputStyle, outputWidth } from './drawing.ts';
 import { complain, EXIT_FAILED, EXIT_INTERRUPTED } from './exit.ts';
 import { Output } from './output.ts';
@@ -28,7 +29,7 @@ import { Witnesses } from './witness.ts';
 
 interface CheckCommandOptions {
   readonly budget?: number;
-  readonly workers: number;
+  readonly workers?: number;
   readonly seed: number;
   readonly build: 'release' | 'chaos' | 'both';
   readonly trace?: true;
@@ -50,12 +51,7 @@ export function checkCommand(script: URL): Command {
     .helpOption('--help', 'print this help')
     .argument('[scenario...]', 'names of the catalogue, or litmus files (default: the catalogue)')
     .option('--budget <time>', 'of everything: 30s, 10m (default: 30s)', durationArgument)
-    .option(
-      '--workers <count>',
-      'threads of a race',
-      numberArgument(1, 8),
-      Math.min(8, Math.max(2, availableParallelism())),
-    )
+    .option('--workers <count>', WORKERS_TEXT, numberArgument(1, MOST_THREADS))
     .option('--seed <number>', 'of orders, delays and choices', numberArgument(0, 2 ** 32 - 1), 1)
     .addOption(
       new Option('--build <name>', 'what races: release, chaos, or both')

@@ -10,7 +10,7 @@ import { Cancelled, type Finding, Pool } from '../explore/pool.ts';
 import { compile, expectationsOf, type NamedVariant, type Scenario } from '../litmus/index.ts';
 import type { CheckedVariant } from '../report/checked.ts';
 import { count } from '../report/words.ts';
-import { agreementOf, RacerPool, type StressResult, stress } from '../stress/index.ts';
+import { agreementOf, MOST_THREADS, RacerPool, type StressResult, stress } from '../stress/index.ts';
 import { Processors } from './pinning.ts';
 import { spawnRacer, spawnThread } from './threads.ts';
 
@@ -20,9 +20,18 @@ export interface Variation extends NamedVariant {
   readonly argument: string;
 }
 
+/** One for each processor; but two can race on one, and no more than a memory takes. */
+export function threadsAtHand(): number {
+  return Math.min(MOST_THREADS, Math.max(2, availableParallelism()));
+}
+
+/** What `--workers` says of itself. */
+export const WORKERS_TEXT = 'threads of a race (default: one for each processor; of the chaos build, for each CPU)';
+
 export interface CheckerOptions {
   readonly builds: readonly ('release' | 'chaos')[];
-  readonly workers: number;
+  /** Threads of a race. Default: one for each processor, at least 2; of the chaos build, one for each CPU. */
+  readonly workers?: number | undefined;
   readonly seed: number;
   readonly instances: number;
   /** Milliseconds after which a race in which nobody gets on is a hang. */
@@ -49,8 +58,13 @@ export class Checker {
 
   /** Has what races need begin, beside what the caller does until there is something to race. */
   prepare(): void {
-    this.#racers.prepare(this.#options.workers);
+    this.#racers.prepare(this.#threads('release'));
     for (const build of this.#options.builds) void compileCore(build);
+  }
+
+  #threads(build: 'release' | 'chaos'): number {
+    const { workers, processors } = this.#options;
+    return workers ?? processors?.length ?? (build === 'chaos' ? MOST_THREADS : threadsAtHand());
   }
 
   /** What runs comes to its end, and nothing is begun. */
@@ -94,14 +108,15 @@ export class Checker {
     raceMs: number,
     onForbidden: (invariants: readonly string[]) => void = () => {},
   ): Promise<readonly StressResult[]> {
-    const { builds, workers, seed, instances, hangMs } = this.#options;
+    const { builds, seed, instances, hangMs } = this.#options;
     const program = compile(scenario, variant);
     const races: StressResult[] = [];
     for (const build of builds) {
       if (this.cancelled && races.length > 0) break;
       const race = await stress(program, {
         spawn: this.#racers.spawn,
-        workers,
+        workers: this.#threads(build),
+        processors: availableParallelism(),
         seed,
         instances,
         build,

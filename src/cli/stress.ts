@@ -3,7 +3,6 @@
 // Guarantees: outcomes are printed when a variant's race is over. One that is forbidden is told at once, with the explorer's shortest interleaving to it.
 // Ctrl-C prints what is known within a second. When it ends, no thread is left.
 
-import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import type { Finding } from '../explore/pool.ts';
 import { type NamedVariant, type Scenario, variantsOf } from '../litmus/index.ts';
@@ -12,8 +11,9 @@ import { agreementText, outcomesJson, raceText, surprisesOf, variantJson } from 
 import { variantText } from '../report/verdicts.ts';
 import { type Witness, witnessJson, witnessText } from '../report/witness.ts';
 import { plural } from '../report/words.ts';
+import { MOST_THREADS } from '../stress/index.ts';
 import { durationArgument, numberArgument, powerArgument, repeated, settingArgument } from './arguments.ts';
-import { Checker, type Variation } from './checker.ts';
+import { Checker, threadsAtHand, type Variation, WORKERS_TEXT } from './checker.ts';
 import { outputStyle, outputWidth } from './drawing.ts';
 import { complain, EXIT_FAILED, EXIT_INTERRUPTED } from './exit.ts';
 import { Output } from './output.ts';
@@ -27,7 +27,7 @@ import { Witnesses } from './witness.ts';
 interface StressCommandOptions {
   readonly set?: readonly Setting[];
   readonly all?: true;
-  readonly workers: number;
+  readonly workers?: number;
   readonly pin?: true;
   readonly budget?: number;
   readonly seed: number;
@@ -55,12 +55,7 @@ export function stressCommand(script: URL): Command {
     .argument('[scenario...]', 'names of the catalogue, or litmus files (default: the catalogue)')
     .option('--set <parameter=value>', 'the variant with this value, * for each; repeatable', repeated(settingArgument))
     .addOption(new Option('--all', 'every combination of all parameters').conflicts('set'))
-    .option(
-      '--workers <count>',
-      'threads of a race',
-      numberArgument(1, 8),
-      Math.min(8, Math.max(2, availableParallelism())),
-    )
+    .option('--workers <count>', WORKERS_TEXT, numberArgument(1, MOST_THREADS))
     .option('--pin', 'bind each thread of a race to a processor (Linux, by taskset)')
     .option(
       '--budget <time>',
@@ -96,7 +91,7 @@ async function run(script: URL, args: readonly string[], options: StressCommandO
     seed: options.seed,
     instances: options.instances,
     hangMs: options.hang ?? USUAL_HANG_MS,
-    ...(options.pin && { processors: processorsFor(options.workers) }),
+    ...(options.pin && { processors: processorsFor(options.workers ?? threadsAtHand()) }),
   });
   try {
     // Threads begin while the scenarios are read.

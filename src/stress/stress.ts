@@ -4,7 +4,7 @@
 // outcome, with who waits for whom; a thread that dies is told, the round it was in is not counted, and the race goes on with new threads.
 // When `stress` settles, no thread is left, whatever happened; what was counted until then is in the result.
 
-import { FAILED_DOUBLE_FREE, FAILED_PENDING } from '../../assembly/layout.ts';
+import { FAILED_DOUBLE_FREE, FAILED_PENDING, MOST_RACERS } from '../../assembly/layout.ts';
 import { type Build, canShare, compileCore } from '../core/compile.ts';
 import { CONDITION, DOUBLE_FREE, FLUSH_OWED, invariantsOf } from '../explore/invariants.ts';
 import { holds } from '../litmus/condition.ts';
@@ -25,7 +25,10 @@ export interface RacerThread {
 export interface StressOptions {
   /** Makes a thread. */
   readonly spawn: () => RacerThread;
-  /** Threads; a scenario uses at most as many as it has CPUs. Default 2. */
+  /**
+   * Threads; a scenario uses at most as many as it has CPUs. Default 2; of the chaos build 8, for it sleeps at points, and CPUs of one thread meet
+   * between instructions only.
+   */
   readonly workers?: number;
   /** Processors that threads may run on. Where there are more threads, one that waits sleeps at once. Default: what the host says, if it does. */
   readonly processors?: number;
@@ -93,6 +96,9 @@ export interface StressResult {
   /** It ended before its budget did: on a signal, or after too many hangs or deaths. */
   readonly cut: boolean;
 }
+
+/** Threads of a race at most. */
+export const MOST_THREADS = MOST_RACERS;
 
 /** What the explorer calls what threads show as a hang. */
 const HANG = 'DEADLOCK';
@@ -386,8 +392,8 @@ class Crew {
   }
 }
 
-function workersOf({ workers = 2 }: StressOptions): number {
-  return workers;
+function workersOf({ workers, build }: StressOptions): number {
+  return workers ?? (build === 'chaos' ? MOST_THREADS : 2);
 }
 
 /** Without end if the host does not say. */

@@ -5,7 +5,13 @@ import { explore } from '../../src/explore/index.ts';
 import { compile, parseScenario, type Scenario, variantsOf } from '../../src/litmus/index.ts';
 import type { Instruction, LitmusProgram } from '../../src/litmus/program.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
-import { agreementOf, type StressOptions, type StressResult, stress } from '../../src/stress/index.ts';
+import {
+  agreementOf,
+  type StressOptions,
+  type StressOutcome,
+  type StressResult,
+  stress,
+} from '../../src/stress/index.ts';
 import { I, makeCpu, makeProgram, ops } from '../support/litmus.ts';
 import { useRacers } from '../support/racers.ts';
 
@@ -169,6 +175,21 @@ describe('threads', () => {
     expect(states(result)).not.toContain('P2:r0=1 P2:r1=0 P3:r2=1 P3:r3=0');
   });
 
+  // What CPU 0 stores has to come while CPU 2 is in the middle of its function, and after all that CPU 1 does.
+  test('the chaos build catches what needs a third thread to sleep', async () => {
+    const scenario = await entry('soft-dirty-flush-elided-whole');
+    const variant = variantsOf(scenario).find(({ id, variant }) => id === 'D2' && variant['watch'] === 'notify');
+    const controller = new AbortController();
+    const seen = new Set<string>();
+    const onForbidden = ({ violated }: StressOutcome) => {
+      for (const each of violated) seen.add(each);
+      if (seen.has('NOTIFY')) controller.abort();
+    };
+    const { signal } = controller;
+    await race(compile(scenario, variant?.variant ?? {}), { build: 'chaos', budgetMs: 20_000, onForbidden, signal });
+    expect(seen).toContain('NOTIFY');
+  });
+
   test.each([1, 2, 3])(
     'two threads that share a processor, or are told so, get on with %i workers',
     async (workers) => {
@@ -177,6 +198,13 @@ describe('threads', () => {
       expect(result.executions).toBeGreaterThan(1000);
     },
   );
+
+  test('of the chaos build each CPU has a thread, unless one asks for fewer', async () => {
+    const four = await program('independent-reads', 'IRIW-sc');
+    expect(await race(four)).toMatchObject({ workers: 2, crowd: 2 });
+    expect(await race(four, { build: 'chaos' })).toMatchObject({ workers: 4, crowd: 1, hangs: [], deaths: [] });
+    expect(await race(four, { build: 'chaos', workers: 2 })).toMatchObject({ workers: 2, crowd: 2 });
+  });
 
   test('a hang is an outcome, and says who waits for whom', async () => {
     const result = await race(embrace(), { hangMs: 300, budgetMs: 5000 });
