@@ -26,25 +26,29 @@ const MESSAGES = 4096;
 const DISJOINT = 1.8;
 const FIRST_OUTCOME_MS = 300;
 
-/** Milliseconds of a race whose outcomes are counted, and of those that go on until every violation was seen. */
+/** Milliseconds of a race whose outcomes are counted. */
 const COUNT_MS = 200;
-const SEARCH_MS = 500;
-/** Most searches for what no race of a variant showed, builds in turn. */
-const SEARCHES = 3;
+/** Races for what was not seen, until all of it is. */
+const SEARCHES = [
+  { build: 'chaos', ms: 500 },
+  { build: 'release', ms: 500 },
+  { build: 'chaos', ms: 3000 },
+];
 /** Milliseconds of a variant that is right, in each build. */
 const RIGHT_MS = 150;
 
 const { RacerPool } = await load('../src/stress/pool.ts');
+const { invariantsOf } = await load('../src/explore/invariants.ts');
+const { hasCalls } = await load('../src/stress/lines.ts');
 const { Processors, processorsFor } = await load('../src/cli/pinning.ts');
 
-/** Two processors to bind threads to: Linux may leave both on one, where they wake each other and stay, at a quarter of the speed. */
+/** Two processors to bind threads to, so that each race has both. Where more threads share them, Linux deals them out. */
 const bound = boundTo(2);
 const processors = new Processors(bound);
-const racers = new RacerPool(() =>
-  processors.bind((processor) =>
-    racerOf(new Worker(new URL('../build/cli.js', import.meta.url), { workerData: { processor } })),
-  ),
-);
+const begin = (processor) =>
+  racerOf(new Worker(new URL('../build/cli.js', import.meta.url), { workerData: { processor } }));
+const racers = new RacerPool(() => processors.bind(begin));
+const free = new RacerPool(() => begin(undefined));
 const spawnRacer = racers.spawn;
 
 /** None where threads cannot be bound. */
@@ -69,7 +73,7 @@ export const stressing = {
       yield await caught(options);
       yield await neverFailing(options);
     }
-    await racers.close();
+    await Promise.all([racers.close(), free.close()]);
   },
 };
 
@@ -229,15 +233,14 @@ async function caught(options) {
   let proved = 0;
   for (const { name, scenario } of await catalogue()) {
     for (const { id, variant } of variantsOf(scenario)) {
-      const wanted = violable(scenario, variant);
-      if (wanted.length === 0) continue;
       const program = await compile(scenario, variant);
+      const wanted = violable(scenario, variant, program);
+      if (wanted.length === 0) continue;
       const found = { release: tally(), chaos: tally() };
       for (const build of ['release', 'chaos']) await count(found[build], program, build, options.seed);
       const isOpen = () => wanted.some((each) => !found.release.times.has(each) && !found.chaos.times.has(each));
-      for (let n = 0; n < SEARCHES && isOpen(); n++) {
-        const build = n % 2 === 0 ? 'chaos' : 'release';
-        await count(found[build], program, build, options.seed + 1 + n, wanted);
+      for (const [n, { build, ms }] of SEARCHES.entries()) {
+        if (isOpen()) await count(found[build], program, build, options.seed + 1 + n, { wanted, ms });
       }
       for (const invariant of wanted) {
         proved++;
@@ -256,7 +259,10 @@ async function caught(options) {
   const rows = [row('the release build', 'release'), row('the chaos build', 'chaos'), row('either', 'either')];
   return {
     title: 'violations that are proved, and how often threads show them: release | chaos',
-    parameters: `races of ${COUNT_MS} ms in each build, then up to ${SEARCHES} of ${SEARCH_MS} ms for what was not seen, two threads, seed ${options.seed}`,
+    parameters:
+      `races of ${COUNT_MS} ms in each build, then for what was not seen up to ` +
+      `${SEARCHES.map(({ build, ms }) => `${ms} ms in ${build}`).join(', ')}; ` +
+      `two threads in release, one for each CPU in chaos; seed ${options.seed}`,
     baseline: rows[0].name,
     rows,
     unit: '%',
@@ -265,40 +271,47 @@ async function caught(options) {
   };
 }
 
-/** Invariants that the file expects to be violated. Of an outcome that there is not (exists), nothing can be seen. */
-function violable(scenario, variant) {
+/**
+ * Invariants that the file expects to be violated, of those that the program of the variant has: a file says it of all variants of a name. Of an
+ * outcome that there is not (exists), nothing can be seen.
+ */
+function violable(scenario, variant, program) {
+  const has = new Set(invariantsOf(program).map(({ name }) => name));
   return expectationsOf(scenario, variant)
-    .filter(({ invariant, verdict }) => verdict === 'violated' && !invariant.startsWith('exists'))
+    .filter(({ invariant, verdict }) => verdict === 'violated' && has.has(invariant))
     .map(({ invariant }) => invariant);
 }
 
 function tally() {
-  return { times: new Map(), executions: 0, crowd: 1, threads: 2 };
+  return { times: new Map(), executions: 0 };
 }
 
 /** Races once, and adds up; with `wanted`, until all of these were seen in this race. */
-async function count(found, program, build, seed, wanted) {
+async function count(found, program, build, seed, { wanted, ms = COUNT_MS } = {}) {
   const controller = new AbortController();
   const left = new Set(wanted);
   const onForbidden = ({ violated }) => {
     for (const each of violated) left.delete(each);
     if (wanted !== undefined && left.size === 0) controller.abort();
   };
-  const budgetMs = wanted === undefined ? COUNT_MS : SEARCH_MS;
   const race = await stress(program, {
-    spawn: spawnRacer,
-    budgetMs,
+    ...threadsFor(program, build),
+    budgetMs: ms,
     build,
     seed,
     onForbidden,
     signal: controller.signal,
   });
   found.executions += race.executions;
-  found.crowd = race.crowd;
-  found.threads = race.workers;
   for (const { violated, count: times } of race.outcomes) {
     for (const each of violated) found.times.set(each, (found.times.get(each) ?? 0) + times);
   }
+}
+
+/** Two threads, or one for each CPU: in the chaos build, and for whole functions of the core, of which a thread runs one at a time. */
+function threadsFor(program, build) {
+  const workers = build === 'chaos' || hasCalls(program) ? program.cpus.length : 2;
+  return { workers, processors: availableParallelism(), spawn: workers > bound.length ? free.spawn : spawnRacer };
 }
 
 function rateOf(times, { executions }) {
@@ -309,10 +322,7 @@ function rateOf(times, { executions }) {
 function whyMissed({ world, cpus }, { release, chaos }) {
   const choices = (world.hardware ?? []).length;
   const reasons = [
-    ...(release.crowd > 1 ? [`${cpus.length} CPUs share two threads, and meet between instructions only`] : []),
-    ...(release.threads > availableParallelism()
-      ? [`${release.threads} threads share ${availableParallelism()} processors`]
-      : []),
+    ...(cpus.length > availableParallelism() ? [`${cpus.length} CPUs share ${availableParallelism()} processors`] : []),
     ...(choices > 0 ? ['the TLB has to evict or fill unasked at one place'] : []),
     ...(world.invalidation === 'posted' ? ['an invalidation that nobody waits for has to stay out for the rest'] : []),
   ];
@@ -328,11 +338,16 @@ async function neverFailing(options) {
   let executions = 0;
   for (const { name, scenario } of await catalogue()) {
     for (const { id, variant } of variantsOf(scenario)) {
-      if (violable(scenario, variant).length > 0) continue;
-      variants++;
       const program = await compile(scenario, variant);
+      if (violable(scenario, variant, program).length > 0) continue;
+      variants++;
       for (const build of ['release', 'chaos']) {
-        const race = await stress(program, { spawn: spawnRacer, budgetMs: RIGHT_MS, build, seed: options.seed });
+        const race = await stress(program, {
+          ...threadsFor(program, build),
+          budgetMs: RIGHT_MS,
+          build,
+          seed: options.seed,
+        });
         executions += race.executions;
         const forbidden = race.outcomes.filter(({ grade }) => grade === 'forbidden').map(({ text }) => text);
         for (const each of [...forbidden, ...race.deaths]) failed.push(`${name} ${id ?? ''} ${build}: ${each}`);
@@ -342,7 +357,7 @@ async function neverFailing(options) {
   const row = rowOf('executions', [executions / 1e6]);
   return {
     title: 'variants that are right, raced',
-    parameters: `${variants} variants, ${RIGHT_MS} ms in each build, two threads, seed ${options.seed}`,
+    parameters: `${variants} variants, ${RIGHT_MS} ms in each build, threads as above, seed ${options.seed}`,
     baseline: row.name,
     rows: [row],
     unit: 'million',
