@@ -104,13 +104,7 @@ export abstract class Lanes {
         }
         continue;
       }
-      for (; left != 0; left &= left - 1) {
-        const slot = block + ((<usize>ctz(left)) << 3);
-        const entry = load<u64>(slot);
-        if ((entry & changetype<F>(0).presentMask) == 0) Lanes.unnote(word, left);
-        else if (changetype<V>(0).clears<F>() != 0) Shared.and<u64>(slot, ~changetype<V>(0).clears<F>());
-        else Change.replace<F, V>(slot, entry);
-      }
+      for (; left != 0; left &= left - 1) Lanes.replaceLowest<F, V>(block, word, left);
     }
   }
 
@@ -124,11 +118,7 @@ export abstract class Lanes {
     let n = <usize>ctz(rest) >> 1;
     let left = load<u64>(hits + (n << 3));
     for (let more = count; more > 0; --more) {
-      const slot = page + (n << 9) + ((<usize>ctz(left)) << 3);
-      const entry = load<u64>(slot);
-      if ((entry & changetype<F>(0).presentMask) == 0) Lanes.unnote(hits + (n << 3), left);
-      else if (changetype<V>(0).clears<F>() != 0) Shared.and<u64>(slot, ~changetype<V>(0).clears<F>());
-      else Change.replace<F, V>(slot, entry);
+      Lanes.replaceLowest<F, V>(page + (n << 9), hits + (n << 3), left);
       left &= left - 1;
       const done = u32(left == 0);
       rest &= rest - done;
@@ -141,14 +131,18 @@ export abstract class Lanes {
   private static replaceMany<F, V>(page: usize, hits: usize): void {
     let block = page;
     for (let word = hits; word < hits + HITS_BYTES; word += 8, block += 512) {
-      for (let left = load<u64>(word); left != 0; left &= left - 1) {
-        const slot = block + ((<usize>ctz(left)) << 3);
-        const entry = load<u64>(slot);
-        if ((entry & changetype<F>(0).presentMask) == 0) Lanes.unnote(word, left);
-        else if (changetype<V>(0).clears<F>() != 0) Shared.and<u64>(slot, ~changetype<V>(0).clears<F>());
-        else Change.replace<F, V>(slot, entry);
-      }
+      for (let left = load<u64>(word); left != 0; left &= left - 1) Lanes.replaceLowest<F, V>(block, word, left);
     }
+  }
+
+  /** Does the operation to the lowest entry of `left`, of the 64 from `block` on that `word` is about. */
+  @inline
+  private static replaceLowest<F, V>(block: usize, word: usize, left: u64): void {
+    const slot = block + ((<usize>ctz(left)) << 3);
+    const entry = load<u64>(slot);
+    if ((entry & changetype<F>(0).presentMask) == 0) Lanes.unnote(word, left);
+    else if (changetype<V>(0).clears<F>() != 0) Shared.and<u64>(slot, ~changetype<V>(0).clears<F>());
+    else Change.replace<F, V>(slot, entry);
   }
 
   /** The lowest entry of `left` was not hit. */
