@@ -35,7 +35,7 @@ import { Point } from "./point";
 const FEWEST_SPINS: u32 = 20_000;
 const MOST_SPINS: u32 = 1_000_000;
 
-/** Loads before a thread sleeps that others need to get on, for there are more than processors: about what an answer to a flush takes. */
+/** Loads before a thread sleeps where there are more threads than processors: another may need its processor to get on. */
 const SHARING_SPINS: u32 = 500;
 
 /** Longest sleep: then a thread looks at its word again. */

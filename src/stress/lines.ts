@@ -123,8 +123,8 @@ export interface Effects {
   readonly loads: boolean;
   /** CPUs enter and leave user mode in the middle of their programs. */
   readonly modes: boolean;
-  /** A page may come to show another frame. */
-  readonly remaps: boolean;
+  /** A store may reach a frame that its page did not show at the start: PTEs change, or nothing says which page it is. */
+  readonly strays: boolean;
 }
 
 export function effectsOf(program: LitmusProgram): Effects {
@@ -139,7 +139,8 @@ export function effectsOf(program: LitmusProgram): Effects {
     flushes: calls || has(OP_FLUSH_RANGE, OP_FLUSH_MM),
     loads: calls || has(OP_LOAD_MM, OP_LOAD_MM_KEEP, OP_ENTER_LAZY, OP_LEAVE_LAZY),
     modes: calls || has(OP_ENTER_USER, OP_LEAVE_USER),
-    remaps: calls || all.some(storesToWord),
+    strays:
+      calls || all.some((each) => storesToWord(each) || (storesToPage(each) && (each.c ?? NO_SYMBOL) === NO_SYMBOL)),
   };
 }
 
@@ -246,7 +247,7 @@ function sharedLines(
 }
 
 /** Of each line to which an instruction stores that names it: how much each CPU, `afterwards` last, uses it. */
-function usesOf(instance: Instance, { core }: Site, { remaps }: Effects): ReadonlyMap<number, readonly number[]> {
+function usesOf(instance: Instance, { core }: Site, { strays }: Effects): ReadonlyMap<number, readonly number[]> {
   const uses = new Map<number, number[]>();
   const { symbols, world } = instance.program;
   const programs = programsOf(instance.program);
@@ -275,7 +276,7 @@ function usesOf(instance: Instance, { core }: Site, { remaps }: Effects): Readon
       const pfn = entry?.kind === 'mapped' ? instance.frames.get(entry.frame) : undefined;
       if (pfn !== undefined) use(core.frameAddress(pfn) >>> 0, EXPLORED_BYTES, cpu, much);
     }
-    for (const pfn of remaps && code.some(storesToPage) ? instance.frames.values() : []) {
+    for (const pfn of strays && code.some(storesToPage) ? instance.frames.values() : []) {
       use(core.frameAddress(pfn) >>> 0, EXPLORED_BYTES, cpu, 1);
     }
   }

@@ -124,6 +124,9 @@ export async function stress(program: LitmusProgram, options: StressOptions): Pr
   const { build = 'release', seed = 1, instances = 128 } = options;
   const workers = workersOf(options);
   checkCount('workers', workers, 1, 64);
+  if (options.processors !== undefined && !(options.processors >= 1)) {
+    throw new RangeError(`"processors" must be at least 1, got ${options.processors}`);
+  }
   checkCount('instances', instances, 1, 2 ** 16);
   if ((instances & (instances - 1)) !== 0) throw new RangeError(`"instances" must be a power of two, got ${instances}`);
   const module = await compileCore(build);

@@ -343,6 +343,7 @@ describe('refused, naming what and why', () => {
     const mp = await program('message-passing', 'MP-sc');
     await expect(race(mp, { instances: 100 })).rejects.toThrow('"instances" must be a power of two, got 100');
     await expect(race(mp, { workers: 0 })).rejects.toThrow('"workers" must be an integer from 1 to 64, got 0');
+    await expect(race(mp, { processors: 0 })).rejects.toThrow('"processors" must be at least 1, got 0');
   });
 
   test('more instances than memory', async () => {
