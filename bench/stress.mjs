@@ -33,6 +33,7 @@ const SEARCHES = [
   { build: 'chaos', ms: 500 },
   { build: 'release', ms: 500 },
   { build: 'chaos', ms: 3000 },
+  { build: 'chaos', ms: 30_000 },
 ];
 /** Milliseconds of a variant that is right, in each build. */
 const RIGHT_MS = 150;
