@@ -4,7 +4,8 @@ import { compileCore } from '../src/core/compile.ts';
 import { type ExploreOptions, type ExploreResult, Explorer } from '../src/explore/explore.ts';
 import { Machine } from '../src/explore/machine.ts';
 import { Run } from '../src/explore/run.ts';
-import { compile, parseScenario, variantsOf } from '../src/litmus/index.ts';
+import { compile, variantsOf } from '../src/litmus/index.ts';
+import { parseScenario } from '../src/litmus/parse.ts';
 
 /** What makes a machine for the variant `id` of a litmus text (the first one without), and returns what explores on it. */
 export async function prepare(

@@ -15,7 +15,7 @@ process.chdir(root);
 
 for (const stale of ['build/chunks', 'build/types']) rmSync(stale, { recursive: true, force: true });
 
-inlineScenarios();
+await inlineScenarios();
 await inlineReport();
 const { metafile } = await build({
   entryPoints: { index: 'src/index.ts', worker: 'src/worker.ts', cli: 'src/cli/index.ts' },
@@ -45,15 +45,27 @@ for (const [file, { bytes }] of Object.entries(metafile.outputs)) {
   if (!file.endsWith('.map')) console.log(`${file} ${bytes} bytes`);
 }
 
-/** The texts of the catalogue by name, as a module: what src/scenarios/index.ts imports, in tests too. */
-function inlineScenarios() {
-  const files = readdirSync('src/scenarios').filter((name) => name.endsWith('.litmus'));
-  const texts = files
-    .sort()
-    .map((name) => [name.slice(0, -'.litmus'.length), readFileSync(`src/scenarios/${name}`, 'utf8')]);
-  const module = JSON.stringify(Object.fromEntries(texts), null, 2);
-  writeFileSync('build/scenarios.js', `export const texts = ${module};\n`);
-  writeFileSync('build/scenarios.d.ts', 'export declare const texts: Readonly<Record<string, string>>;\n');
+/** The catalogue by name, each file's text and its tree, as a module: what src/scenarios/index.ts imports, in tests too. */
+async function inlineScenarios() {
+  const contents = "export * from './src/litmus/parse.ts'; export * from './src/scenarios/tree.ts';";
+  const reader = { stdin: { contents, resolveDir: root }, bundle: true, write: false, format: 'esm', platform: 'node' };
+  const [{ text: code }] = (await build({ ...reader, logLevel: 'warning' })).outputFiles;
+  const { parseScenario, packed } = await import(`data:text/javascript;base64,${Buffer.from(code).toString('base64')}`);
+  const files = {};
+  const names = readdirSync('src/scenarios').filter((name) => name.endsWith('.litmus'));
+  for (const name of names.sort()) {
+    const path = `src/scenarios/${name}`;
+    const text = readFileSync(path, 'utf8');
+    const parsed = parseScenario(text, path);
+    if (!parsed.ok) {
+      for (const { line, column, message } of parsed.errors) console.error(`${path}:${line}:${column}: ${message}`);
+      process.exit(1);
+    }
+    files[name.slice(0, -'.litmus'.length)] = { text, tree: packed(parsed.scenario) };
+  }
+  writeFileSync('build/scenarios.js', `export const files = ${JSON.stringify(files, null, 2)};\n`);
+  const type = 'Readonly<Record<string, { readonly text: string; readonly tree: string }>>';
+  writeFileSync('build/scenarios.d.ts', `export declare const files: ${type};\n`);
 }
 
 /** What the HTML report carries, as a module: its script and its style, each with the hash by which the page's policy lets it in. */

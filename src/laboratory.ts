@@ -35,6 +35,7 @@ export class ScenarioError extends Error {
 }
 
 const litmus = () => import('./litmus/index.ts');
+const parser = () => import('./litmus/parse.ts');
 
 /**
  * Scenarios that are known to be right, as they were read. One that was built is printed and read: so its steps have lines, those of the text that
@@ -48,7 +49,7 @@ const sound = new WeakMap<Scenario, Scenario>();
  * @param file what errors call the text
  */
 export async function parseScenario(text: string, file?: string): Promise<Parsed> {
-  const parsed = (await litmus()).parseScenario(text, file);
+  const parsed = (await parser()).parseScenario(text, file);
   if (parsed.ok) sound.set(parsed.scenario, parsed.scenario);
   return parsed;
 }
@@ -67,7 +68,7 @@ export async function compile(scenario: Scenario, variant: Variant = {}): Promis
 async function soundOf(scenario: Scenario): Promise<Scenario> {
   const known = sound.get(scenario);
   if (known !== undefined) return known;
-  const { format, parseScenario } = await litmus();
+  const [{ format }, { parseScenario }] = await Promise.all([litmus(), parser()]);
   const text = format(scenario);
   const parsed = parseScenario(text);
   if (!parsed.ok) throw new ScenarioError(scenario.name.text, parsed.errors, text);

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { didYouMean } from '../litmus/errors.ts';
-import { parseScenario, type Scenario } from '../litmus/index.ts';
+import type { Scenario } from '../litmus/index.ts';
 import { catalogue } from '../scenarios/index.ts';
 import { InputError } from './exit.ts';
 
@@ -34,6 +34,8 @@ async function openFile(path: string, entries: readonly { readonly name: string 
     }
     throw new InputError([`${path}: ${REASONS[code ?? ''] ?? String(error)}`]);
   }
+  // The catalogue does without the parser, which takes long to begin.
+  const { parseScenario } = await import('../litmus/parse.ts');
   const parsed = parseScenario(text, path);
   if (parsed.ok) return parsed.scenario;
   throw new InputError(parsed.errors.map(({ line, column, message }) => `${path}:${line}:${column}: ${message}`));

@@ -52,6 +52,7 @@ import type {
   Statement,
   WordExpression,
 } from './ast.ts';
+import { numberExpression } from './builder/expressions.ts';
 import type { Emitter, Label, Register } from './emit.ts';
 import { fold } from './fold.ts';
 import { expressionText, headText } from './format.ts';
@@ -60,7 +61,6 @@ import { Environment, type Names } from './names.ts';
 import { operationsNamed } from './operations/index.ts';
 import { addTo, frameWord, loadAt } from './operations/operation.ts';
 import type { LitmusSymbol, PageField, Variant } from './program.ts';
-import { readExpression } from './syntax.ts';
 
 /** Names that are no registers: what a handler finds, and what an access without a handler came to. */
 export const BUILT_IN_NAMES = ['FAULT_FLAG_WRITE', 'faulted'] as const;
@@ -611,7 +611,7 @@ export class CodeWriter {
     if (own !== undefined) return own;
     const library = libraryInvariant(name);
     if (library === undefined) throw new Error(`no invariant ${name}: the checks should have said so`);
-    return { parameters: parametersOfInvariant(library), holds: readExpression(library.holds ?? '1') };
+    return { parameters: parametersOfInvariant(library), holds: library.holds ?? numberExpression(1) };
   }
 
   #fold(expression: Expression, place: Place): Expression {

@@ -147,12 +147,6 @@ export class ScenarioParser extends EmbeddedActionsParser {
     return this.scenario();
   }
 
-  /** An expression alone, as invariants of the library are written. */
-  readExpression(tokens: IToken[]): Expression {
-    this.input = tokens;
-    return this.expression();
-  }
-
   // ---- items
 
   readonly scenario: ParserMethod<[], ScenarioFile> = this.RULE('scenario', (): ScenarioFile => {

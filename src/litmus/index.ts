@@ -1,4 +1,5 @@
-// Scenarios: text or builder to data, data to programs.
+// Scenarios: text or builder to data, data to programs. The parser is apart, in parse.ts: only texts of others need it, and it
+// takes long to load and to begin.
 
 export type * from './ast.ts';
 export * from './builder/index.ts';
@@ -19,5 +20,5 @@ export {
   variantsOf,
   variantWith,
 } from './parameters.ts';
-export { type Parsed, parseScenario, type Scenario } from './parse.ts';
+export type { Parsed, Scenario } from './parse.ts';
 export { type CpuProgram, type Instruction, type LitmusProgram, sizeOf, type Variant } from './program.ts';

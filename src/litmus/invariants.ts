@@ -4,7 +4,9 @@
 // page: from there until it is permitted again, a store to the page that gets through is the violation, and it is noticed in the very step
 // of the store. The others the machine and the engines watch by themselves, in every scenario.
 
-import type { FormalParameter } from './ast.ts';
+import type { Expression, FormalParameter } from './ast.ts';
+import { calc, kmap, last, op, stored } from './builder/expressions.ts';
+import { Ref } from './builder/names.ts';
 
 export interface LibraryInvariant {
   readonly name: string;
@@ -12,8 +14,8 @@ export interface LibraryInvariant {
   readonly takes: string;
   readonly sentence: string;
   readonly source: string;
-  /** In the language of scenarios, over the parameters. */
-  readonly holds?: string;
+  /** Over the parameters. */
+  readonly holds?: Expression;
   readonly guards?: true;
 }
 
@@ -24,6 +26,9 @@ const S3 = 'Minchan Kim, 12 Nov 2017, re [PATCH] arch, mm: introduce arch_tlb_ga
 const S4 =
   'Linus Torvalds, 7 Jan 2021, re [PATCH 2/2] mm: soft_dirty: userfaultfd: introduce wrprotect_tlb_flush_pending';
 
+/** What `takes` calls the page. */
+const x = new Ref('page', 'x');
+
 export const LIBRARY: readonly LibraryInvariant[] = [
   {
     name: 'WP-RETURN',
@@ -31,7 +36,7 @@ export const LIBRARY: readonly LibraryInvariant[] = [
     sentence:
       'After a write-protecting function returned, W is 0, and no CPU stores without a fault until the external lock is released.',
     source: S1,
-    holds: '!pte_write(ptep_get(x))',
+    holds: calc.not(op.pte_write(op.ptep_get(x))),
     guards: true,
   },
   {
@@ -39,35 +44,35 @@ export const LIBRARY: readonly LibraryInvariant[] = [
     takes: 'page x, word copy, word recorded',
     sentence: 'At rest the copy equals the last store, or the page is recorded for the next cycle.',
     source: S1,
-    holds: 'copy == x.last || recorded',
+    holds: calc.or(calc.eq('copy', last(x)), 'recorded'),
   },
   {
     name: 'COVER',
     takes: 'page x, word recorded',
     sentence: 'A page that was stored to since it was cleaned last is recorded, or its PTE is dirty.',
     source: S1,
-    holds: '!x.stored || recorded || pte_dirty(ptep_get(x))',
+    holds: calc.or(calc.not(stored(x)), 'recorded', op.pte_dirty(op.ptep_get(x))),
   },
   {
     name: 'WRITEBACK',
     takes: 'page x, word copy',
     sentence: 'At rest, after one more pass of write-back, the copy equals the last store.',
     source: S1,
-    holds: 'copy == x.last',
+    holds: calc.eq('copy', last(x)),
   },
   {
     name: 'ALL',
     takes: 'page x, word recorded',
     sentence: 'A page that was stored to is recorded, not merely dirty in its PTE.',
     source: S1,
-    holds: '!x.stored || recorded',
+    holds: calc.or(calc.not(stored(x)), 'recorded'),
   },
   {
     name: 'NONE',
     takes: 'page x',
     sentence: 'D and W are 0, and no CPU stores without a fault until the external lock is released.',
     source: S1,
-    holds: '!pte_write(ptep_get(x)) && !pte_dirty(ptep_get(x))',
+    holds: calc.and(calc.not(op.pte_write(op.ptep_get(x))), calc.not(op.pte_dirty(op.ptep_get(x)))),
     guards: true,
   },
   {
@@ -76,7 +81,7 @@ export const LIBRARY: readonly LibraryInvariant[] = [
     sentence:
       'A store made after clear_refs returned is seen as soft-dirty by a read of pagemap that comes after the store.',
     source: S0,
-    holds: '!x.stored || pte_soft_dirty(ptep_get(x))',
+    holds: calc.or(calc.not(stored(x)), op.pte_soft_dirty(op.ptep_get(x))),
   },
   {
     name: 'NOTIFY',
@@ -90,7 +95,10 @@ export const LIBRARY: readonly LibraryInvariant[] = [
     takes: 'page x, int first, int second',
     sentence: 'At rest the frame that the PTE maps holds every store of every CPU: these are its first two words.',
     source: `${S0}; ${S4}`,
-    holds: '*kmap_local_page(pte_pfn(ptep_get(x))) == first && kmap_local_page(pte_pfn(ptep_get(x)))[1] == second',
+    holds: calc.and(
+      calc.eq(kmap(op.pte_pfn(op.ptep_get(x))), 'first'),
+      calc.eq(kmap(op.pte_pfn(op.ptep_get(x)), 1), 'second'),
+    ),
   },
   {
     name: 'COHERENCE',
@@ -98,14 +106,14 @@ export const LIBRARY: readonly LibraryInvariant[] = [
     sentence:
       'A load that comes after a store in the order of synchronisation returns that store or a later one; values grow.',
     source: S2,
-    holds: 'loaded >= stored',
+    holds: calc.ge('loaded', 'stored'),
   },
   {
     name: 'ZERO',
     takes: 'int loaded, int old',
     sentence: 'After MADV_DONTNEED returned to a thread, its load does not see the old contents.',
     source: '99baac21e458, mm: fix MADV_[FREE|DONTNEED] TLB flush miss problem',
-    holds: 'loaded != old',
+    holds: calc.ne('loaded', 'old'),
   },
   {
     name: 'MPROTECT',
@@ -119,7 +127,7 @@ export const LIBRARY: readonly LibraryInvariant[] = [
     takes: 'page x, word copy',
     sentence: 'At rest, the swap copy of a page that is in swap holds its last store.',
     source: 'mm/rmap.c, try_to_unmap_one(), on deferred flushes',
-    holds: '!x.stored || copy == x.last',
+    holds: calc.or(calc.not(stored(x)), calc.eq('copy', last(x))),
   },
   { name: 'NOUAF', takes: '', sentence: 'No load or store reaches a frame that is free.', source: `${S0}; ${S3}` },
   { name: 'ASID', takes: '', sentence: 'No access of one mm goes through a translation made for another.', source: S3 },

@@ -1,7 +1,7 @@
 // From text to the tree: runs the lexer and the parser, and makes their complaints errors.
 
 import { type ILexingError, type IRecognitionException, type IToken, Lexer } from 'chevrotain';
-import type { Expression, ScenarioFile } from './ast.ts';
+import type { ScenarioFile } from './ast.ts';
 import type { Errors } from './errors.ts';
 import { expectedOf, parser } from './grammar.ts';
 import { TOKENS } from './tokens.ts';
@@ -18,15 +18,6 @@ export function readSyntax(text: string, errors: Errors): ScenarioFile | undefin
   for (const error of reader.errors) addSyntaxError(error, lexed.tokens.at(-1), errors);
   for (const { at, length, message } of reader.refusals) errors.add(at, length, message);
   return errors.isEmpty ? file : undefined;
-}
-
-/** @throws Error if it is none: only for texts of our own. */
-export function readExpression(text: string): Expression {
-  shared ??= new Lexer(TOKENS, { skipValidations: true });
-  const reader = parser();
-  const expression = reader.readExpression(shared.tokenize(text).tokens);
-  if (reader.errors.length > 0) throw new Error(`no expression: ${text}`);
-  return expression;
 }
 
 function addLexingError({ line, column, length, offset }: ILexingError, text: string, errors: Errors): void {

@@ -5,7 +5,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { parametersOf, parseScenario } from '../../src/litmus/index.ts';
+import { parametersOf } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
 import { expectGolden, useCli } from './harness.ts';
 

@@ -13,10 +13,10 @@ import {
   type LitmusProgram,
   type NamedVariant,
   parametersOf,
-  parseScenario,
   type Scenario,
   variantsOf,
 } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 
 const FOLDER = 'src/scenarios';
 const files = readdirSync(FOLDER).filter((name) => name.endsWith('.litmus'));

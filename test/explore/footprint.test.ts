@@ -15,14 +15,8 @@ import {
   VM_UFFD_WP,
   VM_WRITE,
 } from '../../assembly/layout.ts';
-import {
-  compile,
-  type Instruction,
-  type LitmusProgram,
-  parametersOf,
-  parseScenario,
-  variantsOf,
-} from '../../src/litmus/index.ts';
+import { compile, type Instruction, type LitmusProgram, parametersOf, variantsOf } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 import type { LitmusSymbol, World } from '../../src/litmus/program.ts';
 import { watchFootprint } from '../support/footprint.ts';
 import { EMPTY_WORLD, I, makeCpu, makeProgram, ops, set } from '../support/litmus.ts';

@@ -9,7 +9,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Machine, Restart } from '../../src/explore/machine.ts';
 import { choicesOf, collide, type Effect, type Local, StateSpace } from '../../src/explore/space.ts';
-import { compile, type LitmusProgram, parseScenario, variantsOf } from '../../src/litmus/index.ts';
+import { compile, type LitmusProgram, variantsOf } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 import { EMPTY_WORLD, I, makeCpu, makeProgram, ops, set } from '../support/litmus.ts';
 import { programs, textOf as programText } from '../support/programs.ts';
 

@@ -3,7 +3,8 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { explore } from '../../src/explore/explore.ts';
-import { compile, parseScenario } from '../../src/litmus/index.ts';
+import { compile } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 
 /** The walker goes for a page of which the TLB has nothing, whenever it likes. */
 const TEXT = readFileSync('src/scenarios/early-ack-freed-tables.litmus', 'utf8').replace('tlb P0 : x W D;', '');

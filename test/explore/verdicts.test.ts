@@ -8,7 +8,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { explore } from '../../src/explore/explore.ts';
-import { compile, expectationsOf, parseScenario, type Scenario, variantsOf } from '../../src/litmus/index.ts';
+import { compile, expectationsOf, type Scenario, variantsOf } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 
 const FOLDER = 'src/scenarios';
 const MOST_STATES = Number(process.env['STATES'] ?? 1_000_000);

@@ -2,7 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { compile as compileBuilt, explore, formatScenario, litmus, replay, ScenarioError } from '../../src/index.ts';
-import { compile, type LitmusProgram, parseScenario, type Scenario, variantsOf } from '../../src/litmus/index.ts';
+import { compile, type LitmusProgram, type Scenario, variantsOf } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 import { cleanAgainstWriter, everything, lazyTlb, peterson, storeBuffering } from '../support/built.ts';
 import { bareTree } from '../support/trees.ts';
 

@@ -2,14 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import * as bits from '../../assembly/litmus/ops_bits.ts';
-import {
-  compile,
-  type LitmusProgram,
-  parseScenario,
-  type Scenario,
-  sizeOf,
-  variantsOf,
-} from '../../src/litmus/index.ts';
+import { compile, type LitmusProgram, type Scenario, sizeOf, variantsOf } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
 
 const NAMES = new Map(Object.entries(bits).flatMap(([name, op]) => (name.startsWith('OP_') ? [[op, name]] : [])));

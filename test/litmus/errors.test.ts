@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { compile, parseScenario, variantsOf } from '../../src/litmus/index.ts';
+import { compile, variantsOf } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 
 const GOOD = `litmus small-one
 "A CPU cleans what another stores to."

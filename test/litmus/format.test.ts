@@ -3,9 +3,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { BinaryOperator, Expression, Location, Proposition } from '../../src/litmus/ast.ts';
+import { Errors } from '../../src/litmus/errors.ts';
 import { conditionText, expressionText } from '../../src/litmus/format.ts';
-import { format, parseScenario, type Scenario } from '../../src/litmus/index.ts';
-import { readExpression } from '../../src/litmus/syntax.ts';
+import { format, LIBRARY, type Scenario } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
+import { readSyntax } from '../../src/litmus/syntax.ts';
 import { bareTree } from '../support/trees.ts';
 
 const files = readdirSync('src/scenarios').filter((name) => name.endsWith('.litmus'));
@@ -73,6 +75,20 @@ test('every expression reads as it was printed', () => {
     { numRuns: 1000 },
   );
 });
+
+test('every invariant of the library reads as it is printed', () => {
+  const trees = LIBRARY.flatMap(({ holds }) => (holds === undefined ? [] : [holds]));
+  expect(trees.length).toBeGreaterThan(0);
+  for (const tree of trees) expect(bareTree(readExpression(expressionText(tree)))).toEqual(bareTree(tree));
+});
+
+/** In an invariant of a file that is not checked, so that its names need not mean anything. */
+function readExpression(text: string): Expression {
+  const errors = new Errors(undefined);
+  const file = readSyntax(`litmus expression "one" invariant ONE() "" = ${text};`, errors);
+  expect(errors.list()).toEqual([]);
+  return file?.invariants[0]?.holds as Expression;
+}
 
 const locations = fc.constantFrom<Location>({ at: AT, cpu: 'P0', name: 'r0' }, { at: AT, cpu: undefined, name: 'w' });
 const propositions = fc.letrec<{ proposition: Proposition }>((tie) => ({

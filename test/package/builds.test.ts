@@ -3,7 +3,7 @@
 // Static data would be written over live state by every further instance, a start function would run once for each of
 // them, and a table would mean an indirect call, which no code of the core makes. A scheduling point costs nothing in the
 // release build only if nothing of it is left there.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 
 const BUILDS = ['release', 'chaos', 'explore'] as const;
@@ -68,6 +68,15 @@ test('nothing of a scheduling point is left in the release build', () => {
 
 test('the chaos build has its delay, so the test above can fail', () => {
   expect(readFileSync('build/chaos.wat', 'utf8')).toMatch(/assembly\/point\/Point\.delay/);
+});
+
+test('the parser is in a chunk of its own, which nothing loads before there is a text to read', () => {
+  const chunks = readdirSync('build/chunks').filter((name) => name.endsWith('.js'));
+  const parser = chunks.filter((name) => readFileSync(`build/chunks/${name}.map`, 'utf8').includes('/chevrotain/'));
+  expect(parser).toHaveLength(1);
+  const statically = new RegExp(`(from|import)\\s*"\\./(chunks/)?${parser[0]}"`);
+  const files = [...chunks.map((name) => `chunks/${name}`), 'index.js', 'worker.js', 'cli.js'];
+  expect(files.filter((file) => statically.test(readFileSync(`build/${file}`, 'utf8')))).toEqual([]);
 });
 
 function imports(bytes: Uint8Array<ArrayBuffer>): string[] {

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest';
 import { OP_AWAIT64, OP_JOINED, OP_JOINED_END, OP_LOAD64, OP_STORE64 } from '../../assembly/litmus/ops_bits.ts';
 import { mayBeOf, scenarioId, variantsWithId } from '../../src/explore/index.ts';
 import { compile, parametersOf, variantsOf } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
 
 const files = readdirSync('src/scenarios').filter((name) => name.endsWith('.litmus'));
@@ -18,6 +19,13 @@ test('each scenario is called like its file, whose text it is', async () => {
   for (const { name, text, scenario } of await catalogue()) {
     expect(scenario.name.text).toBe(name);
     expect(text).toBe(readFileSync(`src/scenarios/${name}.litmus`, 'utf8'));
+  }
+});
+
+test('each scenario is what the parser makes of its text', async () => {
+  for (const { name, text, scenario } of await catalogue()) {
+    const parsed = parseScenario(text, `${name}.litmus`);
+    expect(parsed).toEqual({ ok: true, scenario });
   }
 });
 

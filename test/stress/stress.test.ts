@@ -2,7 +2,8 @@
 
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { explore } from '../../src/explore/index.ts';
-import { compile, parseScenario, type Scenario, variantsOf } from '../../src/litmus/index.ts';
+import { compile, type Scenario, variantsOf } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 import type { Instruction, LitmusProgram } from '../../src/litmus/program.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
 import {

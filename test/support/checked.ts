@@ -3,7 +3,8 @@
 
 import { explore } from '../../src/explore/explore.ts';
 import { type Trace, trace } from '../../src/explore/trace.ts';
-import { compile, expectationsOf, parseScenario, variantsOf } from '../../src/litmus/index.ts';
+import { compile, expectationsOf, variantsOf } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 import type { CheckedVariant } from '../../src/report/checked.ts';
 import { agreementOf, type StressOutcome, type StressResult } from '../../src/stress/index.ts';
 
