@@ -31,6 +31,8 @@ const { metafile } = await build({
   sourcesContent: false, // src/ and assembly/ are in the package; the base64 of the core would be in it twice
   legalComments: 'none',
   metafile: true,
+  minifySyntax: true, // names stay, for whoever reads a stack
+  minifyWhitespace: true,
   logLevel: 'warning',
   plugins: [{ name: 'node-builtins', setup: importBuiltins }],
 });
