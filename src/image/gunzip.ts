@@ -20,7 +20,7 @@ export async function gunzip(compressed: Uint8Array, wanted: (head: Uint8Array) 
   let length = 0;
   let problem: string | undefined;
   for (;;) {
-    const step = await reader.read().catch((cause: unknown) => String(cause instanceof Error ? cause.message : cause));
+    const step = await reader.read().catch(reasonOf);
     if (typeof step === 'string') {
       problem = step;
       break;
@@ -35,6 +35,12 @@ export async function gunzip(compressed: Uint8Array, wanted: (head: Uint8Array) 
   }
   const bytes = join(chunks, length);
   return problem === undefined ? { bytes } : { bytes, problem };
+}
+
+/** Node hands on zlib's error as it is, or as the cause of one without a message, by who comes first. */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message || (error.cause === undefined ? error.name : reasonOf(error.cause));
 }
 
 /** An error discards what was decompressed and not yet read, so the end is told only after the reader had its turn. */

@@ -4,7 +4,7 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import { type Image, type ImageOptions, imageOf, openImage } from '../../src/image/index.ts';
 import { PhysicalMemory } from '../../src/machine/index.ts';
 import { physicalAddress } from '../../src/units.ts';
@@ -91,6 +91,20 @@ describe('truncated', () => {
       /^cut\.gz: truncated: it says 8 pages and ends \d+ bytes into page 8, at byte \d+$/,
     );
     expect(image.pages).toBe(7);
+  });
+
+  test('of gzip that ends early the reason is told where Node wraps it into an error without a message', async () => {
+    const cause = new Error('unexpected end of file');
+    class Wrapping {
+      readonly writable = new WritableStream();
+      readonly readable = new ReadableStream({ start: (controller) => controller.error(new TypeError('', { cause })) });
+    }
+    vi.stubGlobal('DecompressionStream', Wrapping);
+    try {
+      await expect(imageOf(noisy(), { name: 'cut.gz' })).rejects.toThrow('(unexpected end of file)');
+    } finally {
+      vi.unstubAllGlobals();
+    }
   });
 
   test('raw of no whole number of pages', async () => {
