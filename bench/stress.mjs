@@ -1,13 +1,14 @@
 // Question: how many executions of a race does a second hold, on real threads? ×1.00: store buffering, two CPUs without a shootdown.
 //
 // Each sample is a race of its own; rows take turns, between messages in C that are answered: how long these take says whether processors stand near
-// each other, and some hosts move theirs from minute to minute. Of far ones there are rows apart, and targets are for those near. Then: what it
+// each other, and some hosts move theirs apart under load. Far ones have rows of their own, and targets are for those near. Then: what it
 // costs that user accesses are judged and stores noted; what a second processor brings on work that shares nothing; how long it takes from
 // the command to its first outcome; how often each violation that the explorer proves is caught, in the release and in the chaos build,
 // and which are not; and whether a variant that is right ever fails.
 
 import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
+import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { catalogue, compile, expectationsOf, racerOf, stress, variantsOf } from '../build/index.js';
@@ -16,10 +17,13 @@ import { verdict } from './table.mjs';
 
 const ROUNDS = 7;
 /** Most rounds to have ROUNDS samples of each race with processors near each other, and what a row needs. */
-const MOST_ROUNDS = 35;
+const MOST_ROUNDS = 21;
 const FEWEST = 3;
 /** Nanoseconds of a message there and back, at most, where processors are near each other: half as many again as the targets count on. */
 const NEAR_NS = 375;
+/** Where they are far, a host has moved them under load, and moves them back when they rest: milliseconds of a rest, and how many rests. */
+const REST_MS = 1500;
+const MOST_RESTS = 25;
 const RACES = [
   { name: 'store buffering', scenario: 'store-buffering', id: 'SB-sc', atMost: 200 },
   { name: 'message passing', scenario: 'message-passing', id: 'MP-sc', atMost: 200 },
@@ -106,8 +110,10 @@ async function executions({ native, call }, options, raceMs) {
   const message = () => (native ? mailbox(native, call) : 0);
   const taken = RACES.map(() => []);
   const isNear = (sample) => sample.message <= NEAR_NS;
+  let rests = 0;
   for (let round = 0; round < MOST_ROUNDS; round++) {
     for (const [n, program] of programs.entries()) {
+      for (; rests < MOST_RESTS && message() > NEAR_NS; rests++) await setTimeout(REST_MS);
       const before = message();
       const ns = await pace(program, raceMs, { seed: options.seed + round, workers: 2 });
       const after = message();
