@@ -109,7 +109,7 @@ async function executions({ native, call }, options, raceMs) {
   for (const race of RACES) programs.push(await programOf(race.scenario, race.id));
   const message = () => (native ? mailbox(native, call) : 0);
   const taken = RACES.map(() => []);
-  const isNear = (sample) => sample.message <= NEAR_NS;
+  const isNear = ({ messages }) => Math.max(...messages) <= NEAR_NS;
   let rests = 0;
   for (let round = 0; round < MOST_ROUNDS; round++) {
     for (const [n, program] of programs.entries()) {
@@ -117,7 +117,7 @@ async function executions({ native, call }, options, raceMs) {
       const before = message();
       const ns = await pace(program, raceMs, { seed: options.seed + round, workers: 2 });
       const after = message();
-      taken[n].push({ ns, message: Math.max(before, after) });
+      taken[n].push({ ns, messages: [before, after] });
     }
     const near = taken.map((samples) => samples.filter(isNear).length);
     if (round + 1 >= ROUNDS && near.every((count) => count >= ROUNDS)) break;
@@ -156,7 +156,7 @@ function rowsOf(taken, wanted, native) {
       samples.map(({ ns }) => ns),
     ),
   );
-  const messages = kept.flat().map(({ message }) => message);
+  const messages = kept.flat().flatMap(({ messages }) => messages);
   return native ? [...rows, rowOf('C, a mailbox there and back', messages)] : rows;
 }
 
