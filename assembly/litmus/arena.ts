@@ -203,6 +203,7 @@ export abstract class Arena {
       Island.enter(load<u32>(seat, SEAT_ISLAND));
       const block = Seat.block(seat);
       const column = Seat.column(arena, cpu);
+      Seat.touch(seat);
       if ((k & between) == 0) Arena.keepUp(arena, n, racing, at + k);
       if (dawdle != 0) Arena.linger(dawdle);
       if (BUILD == BUILD_CHAOS && sleepy) Arena.planSleep(column);
