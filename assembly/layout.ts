@@ -849,7 +849,9 @@ export const BUFFER_ENTRY_BYTES = 24;
 // ---- Litmus programs (litmus/): a block for each CPU of an instance of a scenario, and one for the instance -------------
 
 export const LITMUS_PC = 0; //        u32   place of the instruction that is being made
-export const LITMUS_STATE = 4; //     u32   LITMUS_*
+export const LITMUS_STATE = 4; //     u8    LITMUS_*
+export const LITMUS_USER = 5; //      u8    1: a user CPU, of which others may ask something
+export const LITMUS_FAULTED = 6; //   u8    under threads: 1 once an access faulted
 export const LITMUS_CODE = 8; //      u32   address of the instructions
 export const LITMUS_SYMBOLS = 12; //  u32   address of the symbol table: a u64 for each symbol
 export const LITMUS_CPU = 16; //      u32   CPU_*: the simulated CPU
@@ -857,9 +859,7 @@ export const LITMUS_HANDLER = 20; //  u32   place of the fault handler, or NOWHE
 export const LITMUS_RETRY = 24; //    u32   place of the access that faulted
 export const LITMUS_FAILED = 28; //   u32   invariants that were violated, a bit each
 export const LITMUS_OWNERS = 32; //   u32   ghost: address of a u64 for each frame of RAM, the mm that owns it; 0 without
-export const LITMUS_USER = 36; //     u32   1: a user CPU, of which others may ask something
-export const LITMUS_FAULTED = 40; //  u32   under threads: 1 once an access faulted
-export const LITMUS_REGISTERS = 64; // u64 × 32
+export const LITMUS_REGISTERS = 40; // u64 × 32  the first three in the line of all this, which is all that a short program changes
 export const LITMUS_SCRATCH = 320; // what whole functions of the core need of a block of their caller's
 export const LITMUS_BYTES = 1344;
 

@@ -74,12 +74,12 @@ export abstract class Litmus {
    * for it; what was asked of it meanwhile it does now, as if the interrupt had come before its first access.
    */
   static begin(p: usize): void {
-    if (load<u32>(p, LITMUS_USER) != 0) Cpu.enterUser(Block.cpu(p));
+    if (load<u8>(p, LITMUS_USER) != 0) Cpu.enterUser(Block.cpu(p));
   }
 
   /** Nobody runs the CPU of `p` yet, and it is in user mode: whoever asks something of it waits until somebody does. */
   static expect(p: usize): void {
-    if (load<u32>(p, LITMUS_USER) != 0) store<u32>(Block.cpu(p), MODE_USER, CPU_MODE);
+    if (load<u8>(p, LITMUS_USER) != 0) store<u32>(Block.cpu(p), MODE_USER, CPU_MODE);
   }
 
   /** Makes the instructions at the place of `p` that compute and no more; returns where the next one stands. */
@@ -122,13 +122,13 @@ export abstract class Litmus {
   }
 
   static end(p: usize): void {
-    if (load<u32>(p, LITMUS_USER) != 0) Cpu.leaveUser(Block.cpu(p));
+    if (load<u8>(p, LITMUS_USER) != 0) Cpu.leaveUser(Block.cpu(p));
     if (Agent.holdsLocks()) Block.fail(p, (<u32>1) << INVARIANT_LOCKS);
     // The next instance that its agent runs has locks of its own.
     if (BUILD != BUILD_EXPLORE && (load<u32>(p, LITMUS_FAILED) & ((<u32>1) << INVARIANT_LOCKS)) != 0) {
       Agent.forgetLocks();
     }
-    store<u32>(p, LITMUS_ENDED, LITMUS_STATE);
+    store<u8>(p, LITMUS_ENDED, LITMUS_STATE);
   }
 
   private static flow(p: usize, at: usize, op: u32): void {

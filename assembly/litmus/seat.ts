@@ -92,7 +92,7 @@ export abstract class Seat {
   /** Puts the lines back. */
   static restore(seat: usize): void {
     const list = <usize>load<u32>(seat, SEAT_LINES);
-    const faulted = load<u32>(Seat.block(seat), LITMUS_FAULTED) != 0;
+    const faulted = load<u8>(Seat.block(seat), LITMUS_FAULTED) != 0;
     const own = list + LINES;
     const shared = own + ((<usize>load<u32>(list)) << 2);
     const rare = shared + ((<usize>load<u32>(list, 4)) << 2);

@@ -168,7 +168,7 @@ export abstract class User {
   }
 
   private static fault(p: usize, cpu: usize, va: u64, access: u32): void {
-    if (BUILD != BUILD_EXPLORE) store<u32>(p, 1, LITMUS_FAULTED);
+    if (BUILD != BUILD_EXPLORE) store<u8>(p, 1, LITMUS_FAULTED);
     const handler = load<u32>(p, LITMUS_HANDLER);
     if (handler == LITMUS_NOWHERE) {
       Block.set(p, REG_RESULT, 1);

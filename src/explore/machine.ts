@@ -325,7 +325,7 @@ export class Machine implements LitmusHost {
     } finally {
       this.#running = -1;
     }
-    if (step.pending.kind === 0 && this.u32[(cpu.block + LITMUS_STATE) >> 2] !== LITMUS_ENDED) {
+    if (step.pending.kind === 0 && this.view.getUint8(cpu.block + LITMUS_STATE) !== LITMUS_ENDED) {
       throw new Error(`CPU ${cpu.program.name} stopped in the middle of its program`);
     }
     if (this.#learnt) {

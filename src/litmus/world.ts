@@ -528,7 +528,7 @@ class Builder {
     this.view.setUint32(block + LITMUS_CPU, cpu, true);
     this.view.setUint32(block + LITMUS_HANDLER, program.handler ?? LITMUS_NOWHERE, true);
     this.view.setUint32(block + LITMUS_OWNERS, this.#owners, true);
-    this.view.setUint32(block + LITMUS_USER, program.mode === 'user' ? 1 : 0, true);
+    this.view.setUint8(block + LITMUS_USER, program.mode === 'user' ? 1 : 0);
   }
 
   #writeCode(program: CpuProgram): number {

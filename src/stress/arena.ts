@@ -368,7 +368,7 @@ export class Arena implements LitmusHost {
     for (const { cpu, block } of instances.flatMap(({ cpus }) => cpus)) {
       // Until a thread comes to it, no CPU is in user mode (Litmus.begin). Where nobody ever asks, all are in their modes from the start.
       if (effects.flushes) view.setUint32(cpu + CPU_MODE, MODE_KERNEL, true);
-      else view.setUint32(block + LITMUS_USER, 0, true);
+      else view.setUint8(block + LITMUS_USER, 0);
     }
     const lines = instances.map((instance, n) =>
       linesOf(instance, { core, view, island: islands[n] as number, first: n * frames, frames }, effects),
