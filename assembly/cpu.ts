@@ -126,6 +126,7 @@ export abstract class Cpu {
   }
 
   /** LOOK, WALK and ADSET: the linear address of the word, after whose access the caller says `complete`; 0 after a fault. */
+  @inline
   static translate<F>(cpu: usize, va: u64, access: u32): usize {
     if (Cpu.broadcast(cpu)) return Access.reach<F, Broadcast>(cpu, va, access);
     return Access.reach<F, Own>(cpu, va, access);
