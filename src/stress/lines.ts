@@ -61,8 +61,8 @@ import {
   REGISTERS,
 } from '../../assembly/litmus/ops_bits.ts';
 import type { CoreExports } from '../core/exports.ts';
-import type { CpuProgram, Instruction, LitmusProgram } from '../litmus/program.ts';
-import { type Instance, type InstanceCpu, LITMUS_TLB_WAYS, mostEntries } from '../litmus/world.ts';
+import type { CpuProgram, Instruction, LitmusProgram, PageSpec } from '../litmus/program.ts';
+import { type Instance, type InstanceCpu, type InstancePage, LITMUS_TLB_WAYS, mostEntries } from '../litmus/world.ts';
 
 export const LINE = 64;
 
@@ -217,8 +217,10 @@ function sharedLines(
   const word = (address: number) => island + address - CONTROL;
   const lines = new Lines();
   for (const line of uses.keys()) lines.add(line, 1);
-  // Hardware sets A and D.
-  for (const { slot } of instance.pages.values()) lines.add(slot, 8);
+  for (const { name, entry } of instance.program.world.pages) {
+    const { slot } = instance.pages.get(name) as InstancePage;
+    if (anywhere || hardwareSets(entry)) lines.add(slot, 8);
+  }
   if (effects.flushes || effects.loads) for (const mm of instance.mms.values()) lines.add(mm, MM_BYTES);
   if (effects.owners && instance.owners !== 0) lines.add(instance.owners + first * 8, frames * 8);
   if (effects.frames) {
@@ -244,6 +246,11 @@ function sharedLines(
   const folios = u32(CONTROL_FOLIOS);
   if (folios !== 0 && (effects.frames || anywhere)) lines.add(folios + first * FOLIO_BYTES, frames * FOLIO_BYTES);
   return lines.list;
+}
+
+/** Is there a bit in the entry of a page, as it stands at the start, that an access sets? One machine sets D in any entry (MACHINE_BLIND). */
+function hardwareSets(entry: PageSpec['entry']): boolean {
+  return !(entry.kind === 'mapped' && entry.accessed && entry.dirty);
 }
 
 /** Of each line to which an instruction stores that names it: how much each CPU, `afterwards` last, uses it. */
