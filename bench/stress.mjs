@@ -1,8 +1,9 @@
 // Question: how many executions of a race does a second hold, on real threads? ×1.00: store buffering, two CPUs without a shootdown.
 //
-// Each sample is a race of its own; rows take turns, between messages in C that are answered: how long these take says whether processors stand near
-// each other, and some hosts move theirs apart under load. Far ones have rows of their own, and targets are for those near. Then: what it
-// costs that user accesses are judged and stores noted; what a second processor brings on work that shares nothing; how long it takes from
+// Each sample is a race of its own; rows take turns. Before and after it C says how the host treats the two processors: by what a message and its
+// answer take, whether they stand near each other, for some hosts move theirs apart under load; by what two threads of sums take, whether
+// they have cores of their own, for some hosts give one core to two guests. Targets are for near processors with cores of their own, where
+// there were enough; others have rows of their own. Then: what it costs that user accesses are judged and stores noted; what a second processor brings on work that shares nothing; how long it takes from
 // the command to its first outcome; how often each violation that the explorer proves is caught, in the release and in the chaos build,
 // and which are not; and whether a variant that is right ever fails.
 
@@ -15,14 +16,17 @@ import { catalogue, compile, expectationsOf, racerOf, stress, variantsOf } from 
 import { load } from './machine.mjs';
 
 const ROUNDS = 7;
-/** Most rounds to have ROUNDS samples of each race with processors near each other, and what a row needs. */
-const MOST_ROUNDS = 21;
+/** Most rounds to have ROUNDS samples of each race as they are wanted, and what a row needs. */
+const MOST_ROUNDS = 40;
 const FEWEST = 3;
 /** Nanoseconds of a message there and back, at most, where processors are near each other: half as many again as the targets count on. */
 const NEAR_NS = 375;
 /** Where they are far, a host has moved them under load, and moves them back when they rest: milliseconds of a rest, and how many rests. */
 const REST_MS = 1500;
 const MOST_RESTS = 60;
+/** Two threads of sums take at most so much longer than they did at best, where processors have cores of their own. */
+const OWN_CORES = 1.2;
+const SUMS = 1 << 20;
 const RACES = [
   { name: 'store buffering', scenario: 'store-buffering', id: 'SB-sc', atMost: 200 },
   { name: 'message passing', scenario: 'message-passing', id: 'MP-sc', atMost: 200 },
@@ -107,32 +111,37 @@ async function pace(program, raceMs, settings) {
 async function executions({ native, call }, options, raceMs) {
   const programs = [];
   for (const race of RACES) programs.push(await programOf(race.scenario, race.id));
-  const message = () => (native ? mailbox(native, call) : 0);
   const taken = RACES.map(() => []);
-  const isNear = ({ messages }) => Math.max(...messages) <= NEAR_NS;
-  let rests = 0;
+  let [rests, best] = [0, Number.POSITIVE_INFINITY];
+  const look = () => {
+    const seen = native ? { message: mailbox(native, call), sums: sums(native, call) } : { message: 0, sums: 0 };
+    best = Math.min(best, seen.sums);
+    return seen;
+  };
+  const isNear = ({ looks }) => looks.every(({ message }) => message <= NEAR_NS);
+  const isOwn = ({ looks }) => looks.every(({ sums }) => sums <= OWN_CORES * best);
   for (let round = 0; round < MOST_ROUNDS; round++) {
     for (const [n, program] of programs.entries()) {
-      for (; rests < MOST_RESTS && message() > NEAR_NS; rests++) await setTimeout(REST_MS);
-      const before = message();
+      for (; rests < MOST_RESTS && look().message > NEAR_NS; rests++) await setTimeout(REST_MS);
+      const before = look();
       const ns = await pace(program, raceMs, { seed: options.seed + round, workers: 2 });
-      const after = message();
-      taken[n].push({ ns, messages: [before, after] });
+      taken[n].push({ ns, looks: [before, look()] });
     }
-    const near = taken.map((samples) => samples.filter(isNear).length);
-    if (round + 1 >= ROUNDS && near.every((count) => count >= ROUNDS)) break;
+    const good = taken.map((samples) => samples.filter((sample) => isNear(sample) && isOwn(sample)).length);
+    if (round + 1 >= ROUNDS && good.every((count) => count >= ROUNDS)) break;
   }
-  const near = rowsOf(taken, isNear, native);
-  const far = rowsOf(taken, (sample) => !isNear(sample), native);
-  for (const row of far ?? []) row.name += ', far';
-  // Neither, where some races had the ones and some the others.
-  const rows = near ?? far ?? rowsOf(taken, () => true, native);
-  const other = near && far;
+  const kinds = [
+    rowsOf(taken, (sample) => isNear(sample) && isOwn(sample), native, ''),
+    rowsOf(taken, (sample) => isNear(sample) && !isOwn(sample), native, ', cores shared'),
+    rowsOf(taken, (sample) => !isNear(sample), native, ', far'),
+  ].filter((rows) => rows !== undefined);
+  // None, where some races had processors of the one kind and some of another.
+  const [rows, ...others] = kinds.length > 0 ? kinds : [rowsOf(taken, () => true, native, '')];
   return {
     title: `executions of a race, release build, two threads${bound.length > 0 ? ' bound to processors' : ''}`,
     parameters: `races of ${raceMs} ms, seed ${options.seed}`,
     baseline: rows[0].name,
-    rows: [...rows, ...(other ?? [])],
+    rows: [...rows, ...others.flat()],
     verdicts: [
       ...RACES.map(({ atMost }, n) => verdictOf(rows[n], atMost)),
       verdictOfShootdown(rows[RACES.findIndex(({ id }) => id === 'B0')], native ? rows.at(-1).nanoseconds : 0),
@@ -141,23 +150,24 @@ async function executions({ native, call }, options, raceMs) {
       ...rows
         .slice(0, RACES.length)
         .map(({ name, nanoseconds }) => `${name}: ${millions(nanoseconds)} million a second`),
-      ...(far ? [`far: C's message took more than ${NEAR_NS} ns there and back`] : []),
+      `cores shared: two threads of C that share nothing took ${OWN_CORES} times as long as at best, or longer`,
+      `far: C's message took more than ${NEAR_NS} ns there and back`,
     ],
   };
 }
 
 /** A row for each race and one of C's messages, of the samples that are `wanted`; undefined where they are too few. */
-function rowsOf(taken, wanted, native) {
+function rowsOf(taken, wanted, native, suffix) {
   const kept = taken.map((samples) => samples.filter(wanted));
   if (kept.some((samples) => samples.length < FEWEST)) return undefined;
   const rows = kept.map((samples, n) =>
     rowOf(
-      `${RACES[n].name} (${RACES[n].id})`,
+      `${RACES[n].name} (${RACES[n].id})${suffix}`,
       samples.map(({ ns }) => ns),
     ),
   );
-  const messages = kept.flat().flatMap(({ messages }) => messages);
-  return native ? [...rows, rowOf('C, a mailbox there and back', messages)] : rows;
+  const messages = kept.flat().flatMap(({ looks }) => looks.map(({ message }) => message));
+  return native ? [...rows, rowOf(`C, a mailbox there and back${suffix}`, messages)] : rows;
 }
 
 function millions(nanoseconds) {
@@ -168,6 +178,14 @@ function verdictOfShootdown({ name, nanoseconds }, messageNs) {
   const ratio = nanoseconds / Math.max(ROUND_TRIP_NS, messageNs);
   const text = `${name} against a round trip of ${ROUND_TRIP_NS} ns, or of C's where that is longer`;
   return { text, ratio, atMost: ROUND_TRIPS, ok: ratio <= ROUND_TRIPS };
+}
+
+/** Nanoseconds of the same sums in two threads at a time, in C. */
+function sums(native, call) {
+  call[3] = SUMS;
+  const began = performance.now();
+  if (native.sums() === 0) throw new Error('two threads of C do not add up');
+  return (performance.now() - began) * 1e6;
 }
 
 /** Nanoseconds of a shootdown's message and its answer, by two threads in C. */

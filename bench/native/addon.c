@@ -69,6 +69,7 @@ __attribute__((visibility("default"))) napi_value napi_register_module_v1(napi_e
   define(env, exports, "zapGathered", run, zap_gathered);
   define(env, exports, "pingPong", run, ping_pong);
   define(env, exports, "mailbox", run, mailbox);
+  define(env, exports, "sums", run, sums);
   define(env, exports, "kernelMap", run, kernel_map);
   define(env, exports, "kernelUnmap", run, kernel_unmap);
   define(env, exports, "kernelProtect", run, kernel_protect);

@@ -1,4 +1,5 @@
-// Two threads on C11 atomics: what a message to another processor and its answer cost, at the least and with a shootdown's mailbox.
+// Two threads on C11 atomics: what a message to another processor and its answer cost, at the least and with a shootdown's mailbox. And two that
+// share nothing: what processors do at a time, of which those have less that share their core.
 //
 // Each call makes the other thread and ends it; `count` rounds make that a hundredth. The mailbox is that of assembly/interrupt.ts: who sends
 // counts the flushes of the mm, fills its slot, says so in a word of the other's, looks whether that is in user mode, and waits for the answer;
@@ -81,4 +82,24 @@ u32 mailbox(const call_t *call) {
   atomic_store(&cpus.ended, true);
   pthread_join(other, 0);
   return (u32)cpus.drops;
+}
+
+static u64 sum(u32 rounds) {
+  u64 a = 1, b = 2, c = 3, d = 4;
+  for (u32 n = 0; n < rounds; ++n) {
+    a += b ^ 3, b += c ^ 5, c += d ^ 7, d += a ^ 9;
+    __asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
+  }
+  return a + b + c + d;
+}
+
+static void *sum_there(void *rounds) { return (void *)(uintptr_t)sum((u32)(uintptr_t)rounds); }
+
+u32 sums(const call_t *call) {
+  pthread_t other;
+  void *there;
+  if (pthread_create(&other, 0, sum_there, (void *)(uintptr_t)call->count)) return 0;
+  const u64 here = sum(call->count);
+  pthread_join(other, &there);
+  return here == (u64)(uintptr_t)there;
 }

@@ -43,7 +43,7 @@ typedef u32 walker_t(const call_t *call);
 walker_t naive_batch, naive_range, memo_batch, groups_batch, row_range, narrow_range, adaptive_batch;
 walker_t tlb_hits, tlb_ways;
 walker_t clean_best, clean_exchange, clean_narrow, clean_settled, clean_naive, sum_tables, track_exact, track_halves, track_span, track_doubles;
-walker_t ping_pong, mailbox;
+walker_t ping_pong, mailbox, sums;
 walker_t kernel_map, kernel_unmap, kernel_protect, kernel_dirty, kernel_clear_refs;
 walker_t zap_gathered;
 
