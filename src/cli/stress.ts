@@ -11,7 +11,7 @@ import { agreementText, outcomesJson, raceText, surprisesOf, variantJson } from 
 import { variantText } from '../report/verdicts.ts';
 import { type Witness, witnessJson, witnessText } from '../report/witness.ts';
 import { plural } from '../report/words.ts';
-import { MOST_THREADS } from '../stress/index.ts';
+import { INSTANCES, MOST_THREADS } from '../stress/index.ts';
 import { durationArgument, numberArgument, powerArgument, repeated, settingArgument } from './arguments.ts';
 import { Checker, threadsAtHand, type Variation, WORKERS_TEXT } from './checker.ts';
 import { outputStyle, outputWidth } from './drawing.ts';
@@ -68,7 +68,7 @@ export function stressCommand(script: URL): Command {
         .choices(['release', 'chaos', 'both'])
         .default('release'),
     )
-    .option('--instances <count>', 'instances raced in a round, a power of two', powerArgument(65536), 128)
+    .option('--instances <count>', 'instances raced in a round, a power of two', powerArgument(65536), INSTANCES)
     .option('--no-explore', 'do not explore the variants')
     .option('--explore-timeout <seconds>', 'stop exploring a variant after so many', numberArgument(1, 1_000_000), 20)
     .option('--hang <time>', 'no thread got on for so long: it is a hang (default: 2.5s)', durationArgument)

@@ -37,7 +37,7 @@ export interface StressOptions {
   /** Of orders, delays and choices. Default 1. */
   readonly seed?: number;
   readonly build?: Exclude<Build, 'explore'>;
-  /** Instances raced in a round, a power of two. Default 128. */
+  /** Instances raced in a round, a power of two. Default 64. */
   readonly instances?: number;
   /** After so many milliseconds in which no thread got on, it is a hang. Default 2500. */
   readonly hangMs?: number;
@@ -100,6 +100,9 @@ export interface StressResult {
 /** Threads of a race at most. */
 export const MOST_THREADS = MOST_RACERS;
 
+/** Instances raced in a round where nothing is said: as many as caches hold, for more rounds cost less than lines from further away. */
+export const INSTANCES = 64;
+
 /** What the explorer calls what threads show as a hang. */
 const HANG = 'DEADLOCK';
 const POLL_MS = 20;
@@ -121,7 +124,7 @@ export async function stress(program: LitmusProgram, options: StressOptions): Pr
         'Cross-Origin-Embedder-Policy: require-corp',
     );
   }
-  const { build = 'release', seed = 1, instances = 128 } = options;
+  const { build = 'release', seed = 1, instances = INSTANCES } = options;
   const workers = workersOf(options);
   checkCount('workers', workers, 1, 64);
   if (options.processors !== undefined && !(options.processors >= 1)) {
@@ -186,7 +189,7 @@ class Race {
 
   /** Races with one set of threads until the budget is used up or one of them fails. */
   async #heat(heat: number, budgetMs: number): Promise<void> {
-    const { instances = 128, blind = false } = this.#options;
+    const { instances = INSTANCES, blind = false } = this.#options;
     const arena = new Arena(this.#program, this.#module, instances, workersOf(this.#options), blind);
     this.#workers = arena.racing;
     this.#crowd = arena.crowd;
