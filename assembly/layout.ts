@@ -334,7 +334,6 @@ export const CPU_MODE = 64; //       u32   MODE_*
 export const CPU_LAZY = 68; //       u32   1: it runs a kernel thread and keeps the mm for later (is_lazy)
 export const CPU_IN_FLIGHT = 72; //  u32   HW_BROADCAST: odd while an access may have been translated and is not performed
 export const CPU_PENDING = 80; //    u64   senders whose slot is to be looked at; in one line with the mode, which a sender wants to know next
-export const CPU_STRAYS = 88; //     u32   1 once a walk read a table that was freed (HW_WATCHED); every access looks, and comes by here anyway
 export const CPU_REQUESTS = 128; //  REQUEST_BYTES for each sender
 //                                         what the last fault was:
 export const CPU_FAULT_VA = 4224; //     u64   address, all its bits
@@ -354,6 +353,7 @@ export const CPU_INTERRUPTS = 4304; //   u64   requests of others answered
 export const CPU_FULL = 4312; //         u64   invalidations of all of an mm
 export const CPU_PARTIAL = 4320; //      u64   invalidations of a range
 export const CPU_AVOIDED = 4328; //      u64   flushes that found its TLB current already
+export const CPU_STRAYS = 4336; //       u32   chaos and explore: 1 once a walk read a table that was freed
 //                                         the walk that is under way:
 export const CPU_WALK_SLOT = 4352; //    u32   linear address of the leaf entry
 export const CPU_WALK_GLOBAL = 4356; //  u32   1: it is a global one

@@ -29,7 +29,6 @@ import {
   CPU_PENDING,
   CPU_REQUESTS,
   CPU_STRAYS,
-  CPU_WALK_SLOT,
   ENTRY_BYTES,
   ENTRY_STAMP,
   FRAME_BYTES,
@@ -520,8 +519,7 @@ export class Machine implements LitmusHost {
     add(cpu.cpu + CPU_MM, 4);
     add(cpu.cpu + CPU_ASID, 4);
     add(cpu.cpu + CPU_GENERATION, 8);
-    add(cpu.cpu + CPU_STRAYS, 4);
-    add(cpu.cpu + CPU_WALK_SLOT, CPU_BYTES - CPU_WALK_SLOT);
+    add(cpu.cpu + CPU_STRAYS, CPU_BYTES - CPU_STRAYS);
     if (cpu.tlb !== 0) {
       const hints =
         (this.u32[(cpu.tlb + TLB_HINTS_AT) >> 2] as number) + (this.u32[(cpu.tlb + TLB_HINTS_MASK) >> 2] as number);

@@ -7,6 +7,8 @@ import {
   CPU_FAULTS,
   CPU_MODE,
   CPU_SLOT,
+  CPU_STRAYS,
+  CPU_WALK_SLOT,
   HEAP,
   OUTCOME_ROWS,
   OUTCOME_VALUES,
@@ -74,7 +76,8 @@ function exceptions(arena: Arena): [number, number][] {
     cpus.flatMap(({ cpu, tlb }): [number, number][] => {
       const statistics: [number, number][] = [
         [cpu + CPU_MODE, cpu + CPU_MODE + 4],
-        [cpu + CPU_FAULTS, cpu + CPU_SLOT],
+        [cpu + CPU_FAULTS, cpu + CPU_STRAYS],
+        [cpu + CPU_WALK_SLOT, cpu + CPU_SLOT],
       ];
       if (tlb === 0) return statistics;
       const hints = view.getUint32(tlb + TLB_HINTS_AT, true);
