@@ -20,6 +20,7 @@ import {
 import { NO_SYMBOL, OP_USER_STORE } from '../../assembly/litmus/ops_bits.ts';
 import { compileCore } from '../../src/core/compile.ts';
 import { compile, type Scenario, variantsOf } from '../../src/litmus/index.ts';
+import { parseScenario } from '../../src/litmus/parse.ts';
 import type { Instruction, LitmusProgram } from '../../src/litmus/program.ts';
 import { catalogue } from '../../src/scenarios/index.ts';
 import { Arena } from '../../src/stress/arena.ts';
@@ -121,4 +122,21 @@ test('the frames that stores reach of which nothing says to which page they are'
   const unnamed = (each: Instruction) => (each.op === OP_USER_STORE ? { ...each, c: NO_SYMBOL } : each);
   const cpus = program.cpus.map((cpu) => ({ ...cpu, code: cpu.code.map(unnamed) }));
   expect(await changedBy({ ...program, cpus })).toEqual([]);
+});
+
+test.each([
+  ['A', 'page x in A -> X : W D;', 'recheck'],
+  ['D', 'page x in A -> X : W A;', 'recheck'],
+  ['D in an entry that is not writable any more', 'page x in A -> X : A; tlb P0 : x W;', 'blind'],
+])('%s, where hardware alone sets it', async (_, start, machine) => {
+  const text = `litmus bits
+    "An access sets bits."
+    source "here"
+    init { mm A; frame X = 0; ${start} }
+    P0 user A { *x = 1; r0 = *x; }
+    P1 user A { r0 = *x; }
+    exists (P0:r0 = 1 /\\ P1:r0 = 1)`;
+  const parsed = parseScenario(text);
+  expect(parsed).toMatchObject({ ok: true });
+  if (parsed.ok) expect(await changedBy(compile(parsed.scenario, { machine }))).toEqual([]);
 });
